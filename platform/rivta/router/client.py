@@ -1,0 +1,113 @@
+"""The calling half of the router's transport, on aiohttp: one request to a producer, one whole answer or one failure."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from urllib.parse import urlsplit
+
+import aiohttp
+from multidict import CIMultiDict
+
+from rivta.router.messages import Headers, ProducerAnswer, ProducerFailure, Target, Trouble
+
+# Below the keep-alive time of usual servers (nginx 75 s, Tomcat 20 s), so that we are the side that closes.
+_IDLE_SECONDS = 15.0
+_NOT_OURS_TO_SET = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+
+
+class ProducerClient:
+    """Pools of kept-alive connections to producers: https by our TLS identity, http, and our own services' sockets."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._network: aiohttp.ClientSession | None = None
+        self._sockets: dict[str, aiohttp.ClientSession] = {}
+
+    async def close(self) -> None:
+        """Closes every pooled connection."""
+        for session in (self._network, *self._sockets.values()):
+            if session is not None:
+                await session.close()
+
+    async def send(self, target: Target, *, method: str, headers: Headers, body: bytes) -> ProducerAnswer:
+        """The producer's answer, whatever its status. Redirects are not followed. Raises ProducerFailure."""
+        session, url = self._session_for(target.url)
+        timeout = aiohttp.ClientTimeout(total=target.answer_seconds, sock_connect=target.connect_seconds)
+        try:
+            async with session.request(
+                method, url, data=body, headers=CIMultiDict(headers), timeout=timeout, allow_redirects=False
+            ) as response:
+                return ProducerAnswer(
+                    status=response.status,
+                    reason=response.reason or "",
+                    headers=tuple(response.headers.items()),
+                    body=await _read(response, target.max_answer_bytes),
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _failure(error) from error
+
+    def _session_for(self, url: str) -> tuple[aiohttp.ClientSession, str]:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            session = self._sockets.get(parts.path)
+            if session is None:
+                session = _session(aiohttp.UnixConnector(path=parts.path, limit=0, keepalive_timeout=_IDLE_SECONDS))
+                self._sockets[parts.path] = session
+            return session, "http://localhost/"
+        if self._network is None:
+            self._network = _session(
+                aiohttp.TCPConnector(ssl=self._tls, limit=0, limit_per_host=0, keepalive_timeout=_IDLE_SECONDS)
+            )
+        return self._network, url
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_NOT_OURS_TO_SET,
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    length = response.content_length
+    if length is not None and length <= max_bytes:
+        return await response.read()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            response.close()
+            raise ProducerFailure(Trouble.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _failure(error: Exception) -> ProducerFailure:
+    """What `error` of the library means, most specific first."""
+    message = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return ProducerFailure(Trouble.CONNECT_TIMEOUT, message)
+        case TimeoutError() | asyncio.TimeoutError():
+            return ProducerFailure(Trouble.TIMEOUT, message)
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return ProducerFailure(Trouble.TLS, message)
+        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
+            return ProducerFailure(Trouble.CANNOT_CONNECT, message)
+        case aiohttp.ServerDisconnectedError():
+            return ProducerFailure(Trouble.NO_ANSWER, message)
+        case aiohttp.ClientPayloadError():
+            return ProducerFailure(Trouble.RESET, "the answer ended before its announced length")
+        case ssl.SSLError():
+            return ProducerFailure(Trouble.TLS, message)
+        case OSError() if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
+            return ProducerFailure(Trouble.TLS, message)
+        case OSError():
+            return ProducerFailure(Trouble.RESET, message)
+        case _:
+            return ProducerFailure(Trouble.BAD_ANSWER, message)

@@ -1,0 +1,88 @@
+"""Which HTTP headers go on to the producer and back to the consumer (vp-behaviour section 6)."""
+
+import re
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from rivta.router.messages import Headers, ProducerAnswer, Request
+
+CORRELATION_ID = "x-skltp-correlation-id"
+PRODUCER_TIME = "x-skltp-prt"
+ORIGINAL_CONSUMER = "x-rivta-original-serviceconsumer-hsaid"
+ROUTING_HISTORY = "x-rivta-routing-history"
+CONTENT_TYPE = "text/xml; charset=UTF-8"
+
+# The bindings of the incumbent never copy these in either direction; they belong to one hop or are set anew.
+_OF_ONE_HOP = (
+    "content-length|content-type|host|cache-control|connection|keep-alive|proxy-connection|date|pragma|te|trailer|"
+    "transfer-encoding|upgrade|via|warning|expect|camel.*"
+)
+_NOT_TO_PRODUCER = re.compile(
+    rf"(?i){_OF_ONE_HOP}|x-vp.*|peer_certificates|x-forwarded.*|mule_.*|x-mule_.*|accept-encoding|content-encoding|user-agent|"
+    rf"{CORRELATION_ID}|{ORIGINAL_CONSUMER}|{ROUTING_HISTORY}"
+)
+_NOT_TO_CONSUMER = re.compile(
+    rf"(?i){_OF_ONE_HOP}|soapaction|mule_.*|x-mule_.*|local_certificate|peer_certificates|http\.method|server|"
+    rf"{CORRELATION_ID}|{PRODUCER_TIME}"
+)
+
+
+@lru_cache(maxsize=1024)
+def _goes_to_producer(name: str) -> bool:
+    # A proxy may read an underscore as a hyphen, so that `x_vp_sender_id` would come out as the name we filter.
+    return _NOT_TO_PRODUCER.fullmatch(name.replace("_", "-")) is None and _NOT_TO_PRODUCER.fullmatch(name) is None
+
+
+@lru_cache(maxsize=1024)
+def _goes_to_consumer(name: str) -> bool:
+    return _NOT_TO_CONSUMER.fullmatch(name) is None
+
+
+@lru_cache(maxsize=4096)
+def host_of(url: str) -> str:
+    """The Host header for `url`: the port stands there unless it is absent or 80."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port in (None, 80) else f"{host}:{parts.port}"
+
+
+def to_producer(
+    request: Request,
+    *,
+    url: str,
+    user_agent: str,
+    original_consumer: str,
+    correlation_id: str | None,
+    history: str,
+) -> Headers:
+    """The headers of the call to the producer at `url`. `correlation_id` None: it does not leave the platform."""
+    own = [
+        ("Host", host_of(url)),
+        ("User-Agent", user_agent),
+        ("Content-Type", "text/xml;charset=UTF-8"),
+        (ORIGINAL_CONSUMER, original_consumer),
+        (ROUTING_HISTORY, history),
+    ]
+    if correlation_id is not None:
+        own.append((CORRELATION_ID, correlation_id))
+    return (*own, *((name, value) for name, value in request.headers if _goes_to_producer(name)))
+
+
+def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: float) -> Headers:
+    """The headers of a relayed answer. Its type is stated as UTF-8 XML whatever the producer said, as the incumbent does."""
+    return (
+        ("Content-Type", CONTENT_TYPE),
+        (CORRELATION_ID, correlation_id),
+        (PRODUCER_TIME, str(round(producer_ms))),
+        *((name, value) for name, value in answer.headers if _goes_to_consumer(name)),
+    )
+
+
+def extend_history(history: str, *, sender: str, platform: str) -> str | None:
+    """The routing history with this platform added; None when the platform stands in it already: a loop."""
+    if not history:
+        return f"{sender}#{platform}"
+    if any(token.strip() == platform for token in history.split("#")):
+        return None
+    return f"{history}#{platform}"

@@ -1,0 +1,105 @@
+"""What passes between the router and its transport: plain values, so that the router needs no socket to be tested."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from rivta.tls.sender import Sender
+
+Headers = tuple[tuple[str, str], ...]
+"""Header lines as they came or go, in order, names in the sender's spelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection, as TLS has proved it."""
+
+    address: str
+    """IP address."""
+    sender: Sender | None
+    problem: str = ""
+    """Why there is no sender, in the words of the fault's detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole request as a consumer sent it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    """Decoded; a parameter without value has the empty string."""
+    headers: Headers
+    body: bytes
+    peer: Peer
+
+    def header(self, name: str) -> str:
+        """The first value of the header `name` (any case), trimmed; empty when there is none."""
+        wanted = name.lower()
+        return next((value.strip() for key, value in self.headers if key.lower() == wanted), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer to a consumer. `close` ends the connection after it."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    close: bool = False
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and how a producer is called. Times in seconds."""
+
+    url: str
+    connect_seconds: float
+    answer_seconds: float
+    """From the first byte sent to the last byte of the answer."""
+    max_answer_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerAnswer:
+    """What a producer answered."""
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The first value of the header `name` (any case); empty when there is none."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
+class Trouble(Enum):
+    """How a call to a producer can fail below HTTP."""
+
+    CANNOT_CONNECT = "cannot connect"
+    CONNECT_TIMEOUT = "connect timeout"
+    RESET = "reset"
+    TIMEOUT = "read timeout"
+    TLS = "tls"
+    NO_ANSWER = "closed without answering"
+    TOO_LARGE = "answer too large"
+    BAD_ANSWER = "not http"
+
+
+NOTHING_SENT = frozenset({Trouble.CANNOT_CONNECT, Trouble.CONNECT_TIMEOUT})
+"""Failures before the first byte of the request that may pass by themselves: after these, and only these, sending again
+cannot do a thing twice and may help."""
+
+
+class ProducerFailure(Exception):
+    """No whole answer came from the producer: what happened and, in `message`, the words of whoever noticed."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(f"{trouble.value}: {message}")
+        self.trouble = trouble
+        self.message = message

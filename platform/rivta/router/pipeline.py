@@ -1,0 +1,403 @@
+"""A call's way through a platform: the one place where the order of the steps, and so which fault wins, is decided."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lxml import etree
+
+from rivta.catalogue.decision import Decision, Outcome, Route
+from rivta.contracts.archive import Contract
+from rivta.contracts.installed import Contracts
+from rivta.contracts.validation import Validators
+from rivta.contracts.verdict import Verdict
+from rivta.router import headers, troubles
+from rivta.router.messages import (
+    NOTHING_SENT,
+    Answer,
+    Headers,
+    ProducerAnswer,
+    ProducerFailure,
+    Request,
+    Target,
+    Trouble,
+)
+from rivta.router.policy import Handling, Policy
+from rivta.router.record import CallRecord, RecordedViolation
+from rivta.soap import namespaces
+from rivta.soap.faults import Fault, Refused, fault_envelope, unexpected_fault_envelope
+from rivta.soap.head import Head, read_head
+from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress
+from rivta.soap.profiles import serialise, translate
+from rivta.soap.xml import XmlRefused, parse_xml
+from rivta.tls.sender import Sender
+
+_log = logging.getLogger("rivta.router")
+
+# Below this a message is parsed and checked where it is; above it in a thread, so that small calls do not wait for it.
+_THREAD_BYTES = 100_000
+
+
+class Decider(Protocol):
+    """The routing table in force, as the pipeline asks it."""
+
+    @property
+    def publication(self) -> int | None: ...
+
+    @property
+    def hsa_version(self) -> int | None: ...
+
+    def decide(
+        self, *, sender: HsaId, contract: ContractNamespace, logical_address: LogicalAddress, now: datetime
+    ) -> Decision: ...
+
+
+class Producers(Protocol):
+    """The calling half of the transport."""
+
+    async def send(self, target: Target, *, method: str, headers: Headers, body: bytes) -> ProducerAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request that has been read: its tree, what its head says, and what its bytes were encoded in."""
+
+    envelope: etree._Element
+    head: Head
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What checking a message against its contract gave for the record."""
+
+    violations: tuple[RecordedViolation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A producer's answer and the milliseconds it took."""
+
+    answer: ProducerAnswer
+    producer_ms: float
+
+
+class Router:
+    """Carries calls of one platform. One per worker; everything it needs comes in through the constructor."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        table: Callable[[], Decider | None],
+        contracts: Contracts,
+        producers: Producers,
+        is_revoked: Callable[[Sender], bool],
+        now: Callable[[], datetime],
+        record: Callable[[CallRecord], None],
+    ) -> None:
+        """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `record` takes what
+        happened to each call and must not block."""
+        self._policy = policy
+        self._table = table
+        self._contracts = contracts
+        self._validators = Validators(contracts)
+        self._producers = producers
+        self._is_revoked = is_revoked
+        self._now = now
+        self._record = record
+        self._in_flight: Counter[str] = Counter()
+        self._warned: set[ContractNamespace] = set()
+
+    async def carry(self, request: Request) -> Answer:
+        """Carries one call from its bytes to the bytes of the answer; never raises."""
+        began = time.perf_counter()
+        received = self._now()
+        correlation_id = request.header(headers.CORRELATION_ID) or str(uuid.uuid4())
+        sender: Sender | None = None
+        message: Message | None = None
+        decision: Decision | None = None
+        relayed: Relayed | None = None
+        request_check = response_check = Checked()
+        refusal: Refused | None = None
+        table = self._table()
+        try:
+            sender = self._identify(request)
+            message = await self._read(request)
+            self._check_original_consumer(request, sender)
+            history = self._extend_history(request, sender)
+            decision = self._decide(table, sender, message.head, received)
+            route = _the_route(decision, sender, message.head)
+            request_check = await self._check_request(message, route, len(request.body))
+            body = self._translate(request, message, route)
+            relayed = await self._send(request, route, body, sender, correlation_id, history)
+            _refuse_bad_answer(route, relayed.answer)
+            response_check = await self._check_response(message.head, route, relayed.answer)
+            answer = self._answer(relayed, message, correlation_id)
+            outcome = Outcome.ROUTED.value
+        except Refused as refused:
+            refusal = refused
+            answer = self._refuse(refused, correlation_id)
+            outcome = refused.fault.value.code
+        except Exception:
+            _log.exception("call %s met an error of ours", correlation_id)
+            answer = _unexpected(correlation_id)
+            outcome = "error"
+        head = message.head if message else None
+        decided_route = decision.route if decision else None
+        self._record(
+            CallRecord(
+                id=str(uuid.uuid4()),
+                time=received.isoformat(timespec="milliseconds"),
+                platform=self._policy.platform,
+                correlation_id=correlation_id,
+                outcome=outcome,
+                sender=sender.hsa_id if sender else None,
+                original_consumer=request.header(headers.ORIGINAL_CONSUMER) or (sender.hsa_id if sender else None),
+                contract=head.contract if head else None,
+                logical_address=head.logical_address if head else None,
+                profile_in=head.profile.value if head and head.profile else None,
+                profile_out=decided_route.profile.value if decided_route else None,
+                publication=table.publication if table else None,
+                hsa_version=table.hsa_version if table else None,
+                route_trace=decision.route_trace if decision else "",
+                permission_trace=decision.permission_trace if decision else "",
+                producer_url=decided_route.url if decided_route else None,
+                http_status=answer.status,
+                elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
+                producer_ms=round(relayed.producer_ms, 3) if relayed else None,
+                bytes_in=len(request.body),
+                bytes_out=len(answer.body),
+                detail=refusal.private_detail if refusal else "",
+                violations=request_check.violations + response_check.violations,
+            )
+        )
+        return answer
+
+    def _identify(self, request: Request) -> Sender:
+        """vp-behaviour section 3, HTTPS: the sender is the certificate's; beyond it, revocation and expiry are checked
+        on each call, so that a resumed or long-lived connection ends with its certificate."""
+        sender = request.peer.sender
+        if sender is None:
+            raise Refused(Fault.NO_SENDER, detail=request.peer.problem)
+        if self._is_revoked(sender):
+            raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} is revoked")
+        if sender.not_after < self._now():
+            raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} has expired")
+        return sender
+
+    async def _read(self, request: Request) -> Message:
+        try:
+            if len(request.body) > _THREAD_BYTES:
+                return await asyncio.to_thread(_read_message, request.body)
+            return _read_message(request.body)
+        except XmlRefused as error:
+            raise Refused(
+                Fault.UNREADABLE, detail=error.reason, private_detail=f"unreadable XML at line {error.line}"
+            ) from error
+
+    def _check_original_consumer(self, request: Request, sender: Sender) -> None:
+        original = request.header(headers.ORIGINAL_CONSUMER)
+        if original and original != sender.hsa_id and sender.hsa_id not in self._policy.original_consumer_allowed:
+            raise Refused(Fault.ORIGINAL_CONSUMER_REFUSED)
+
+    def _extend_history(self, request: Request, sender: Sender) -> str:
+        history = headers.extend_history(
+            request.header(headers.ROUTING_HISTORY), sender=sender.hsa_id, platform=self._policy.platform
+        )
+        if history is None:
+            raise Refused(Fault.LOOP)
+        return history
+
+    def _decide(self, table: Decider | None, sender: Sender, head: Head, now: datetime) -> Decision:
+        if table is None:
+            raise Refused(Fault.NO_TABLE)
+        if head.logical_address is None:
+            raise Refused(Fault.NO_RECEIVER)
+        return table.decide(
+            sender=sender.hsa_id,
+            # An empty body has no contract; the incumbent then looks for the contract "null" and says so.
+            contract=head.contract or ContractNamespace("null"),
+            logical_address=head.logical_address,
+            now=now,
+        )
+
+    async def _check_request(self, message: Message, route: Route, size: int) -> Checked:
+        """design section 4: a request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
+        contract = self._contract(route)
+        handling = self._policy.validation.of_request(
+            route.contract, own_service=route.url.startswith("unix:"), size=size
+        )
+        if contract is None or handling is Handling.OFF:
+            return Checked()
+        verdict = await self._verdict(contract, message.head, "request", size)
+        if verdict.valid:
+            return Checked()
+        if handling is Handling.REJECT:
+            raise troubles.invalid_request(contract.namespace, verdict)
+        return Checked(_recorded("request", verdict))
+
+    def _contract(self, route: Route) -> Contract | None:
+        contract = self._contracts.get(route.contract)
+        if contract is None:
+            if self._policy.validation.reject_unknown_contract:
+                raise Refused(Fault.UNREADABLE, detail=f"No schema is installed for the contract {route.contract}")
+            if route.contract not in self._warned:
+                self._warned.add(route.contract)
+                _log.warning("no schema is installed for %s: its messages pass unchecked", route.contract)
+        return contract
+
+    async def _verdict(self, contract: Contract, head: Head, message: str, size: int) -> Verdict:
+        assert head.payload is not None
+        if size > _THREAD_BYTES:
+            return await asyncio.to_thread(self._validators.check, contract, head.payload, message, head.header)
+        return self._validators.check(contract, head.payload, message, head.header)
+
+    def _translate(self, request: Request, message: Message, route: Route) -> bytes:
+        """The original bytes, unless the producer speaks the other profile or the bytes are not UTF-8."""
+        head = message.head
+        if head.profile is not None and head.profile is not route.profile:
+            return translate(message.envelope, head, route.profile)
+        if message.encoding != "UTF-8":
+            return serialise(message.envelope)
+        return request.body
+
+    async def _send(
+        self, request: Request, route: Route, body: bytes, sender: Sender, correlation_id: str, history: str
+    ) -> Relayed:
+        policy = self._policy
+        shows_correlation = route.platform or policy.correlation_to_https or not route.url.startswith("https:")
+        outgoing = headers.to_producer(
+            request,
+            url=route.url,
+            user_agent=policy.user_agent,
+            original_consumer=request.header(headers.ORIGINAL_CONSUMER) or sender.hsa_id,
+            correlation_id=correlation_id if shows_correlation else None,
+            history=history,
+        )
+        target = Target(
+            url=route.url,
+            connect_seconds=policy.connect_seconds,
+            answer_seconds=policy.producer_seconds_of.get(route.contract, policy.producer_seconds),
+            max_answer_bytes=policy.max_answer_bytes,
+        )
+        limit = policy.in_flight_per_platform if route.platform else policy.in_flight_per_producer
+        if self._in_flight[route.url] >= limit:
+            raise troubles.too_many_in_flight(route.url, limit)
+        self._in_flight[route.url] += 1
+        try:
+            return await self._send_patiently(target, request.method, outgoing, body)
+        except ProducerFailure as failure:
+            raise troubles.failure(route.url, failure) from failure
+        finally:
+            self._in_flight[route.url] -= 1
+
+    async def _send_patiently(self, target: Target, method: str, outgoing: Headers, body: bytes) -> Relayed:
+        """Sends, and sends again only while no byte of the request has left: never a thing done twice."""
+        attempts_left = self._policy.retry_attempts
+        while True:
+            began = time.perf_counter()
+            try:
+                answer = await self._producers.send(target, method=method, headers=outgoing, body=body)
+                return Relayed(answer, (time.perf_counter() - began) * 1000)
+            except ProducerFailure as failure:
+                if failure.trouble not in NOTHING_SENT or attempts_left <= 0:
+                    raise
+            attempts_left -= 1
+            await asyncio.sleep(self._policy.retry_delay_seconds)
+
+    async def _check_response(self, head: Head, route: Route, answer: ProducerAnswer) -> Checked:
+        contract = self._contracts.get(route.contract)
+        handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
+        if contract is None or handling is Handling.OFF or answer.status != 200 or answer.header("Content-Encoding"):
+            return Checked()
+        if len(answer.body) > _THREAD_BYTES:
+            verdict = await asyncio.to_thread(self._verdict_of_answer, contract, answer.body)
+        else:
+            verdict = self._verdict_of_answer(contract, answer.body)
+        if verdict.valid:
+            return Checked()
+        if handling is Handling.REJECT:
+            raise troubles.invalid_response(route, verdict)
+        return Checked(_recorded("response", verdict))
+
+    def _verdict_of_answer(self, contract: Contract, body: bytes) -> Verdict:
+        try:
+            head = read_head(parse_xml(body))
+        except XmlRefused as error:
+            return troubles.unreadable_answer(error)
+        if head.payload is None:
+            return troubles.empty_answer()
+        if head.contract == namespaces.SOAP_ENVELOPE:  # a SOAP fault: not the contract's to say what it holds
+            return Verdict(valid=True)
+        return self._validators.check(contract, head.payload, "response", head.header)
+
+    def _answer(self, relayed: Relayed, message: Message, correlation_id: str) -> Answer:
+        answer = relayed.answer
+        lines = headers.to_consumer(answer, correlation_id=correlation_id, producer_ms=relayed.producer_ms)
+        return Answer(answer.status, lines, answer.body)
+
+    def _refuse(self, refused: Refused, correlation_id: str) -> Answer:
+        body = fault_envelope(refused.fault, detail=refused.detail, platform_name=self._policy.platform_name)
+        # A sender that cannot be identified now cannot be on this connection later either.
+        return _fault_answer(body, correlation_id, close=refused.fault is Fault.NO_SENDER)
+
+
+def _read_message(body: bytes) -> Message:
+    envelope = parse_xml(body)
+    if envelope.tag == f"{{{namespaces.SOAP_12_ENVELOPE}}}Envelope":
+        raise XmlRefused("the envelope is SOAP 1.2; RIV-TA messages are SOAP 1.1", line=1)
+    encoding = (envelope.getroottree().docinfo.encoding or "UTF-8").upper()
+    return Message(envelope, read_head(envelope), "UTF-8" if encoding.startswith(("UTF-8", "US-ASCII")) else encoding)
+
+
+def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
+    """The route of a decision that says yes; what it says otherwise, raised as the fault with that code."""
+    address, contract = head.logical_address, head.contract or "null"
+    match decision.outcome:
+        case Outcome.ROUTED:
+            assert decision.route is not None
+            return decision.route
+        case Outcome.NO_RECEIVER:
+            raise Refused(Fault.NO_RECEIVER)
+        case Outcome.NO_ROUTE:
+            hint = ". Whitespace detected in incoming request!" if address and " " in address else ""
+            raise Refused(Fault.NO_ROUTE, contract=contract, logical_address=address, hint=hint)
+        case Outcome.SEVERAL_ROUTES:
+            raise Refused(Fault.SEVERAL_ROUTES, contract=contract, logical_address=address)
+        case Outcome.NO_PERMISSION:
+            raise Refused(Fault.NO_PERMISSION, contract=contract, logical_address=address, sender=sender.hsa_id)
+        case Outcome.NO_URL:
+            raise Refused(Fault.NO_URL, contract=contract, logical_address=address)
+
+
+def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
+    """vp-behaviour section 7: which answers are relayed. A SOAP 1.1 fault under 500 is; anything else outside 2xx is
+    not. Unlike the incumbent an empty 202 or 204, the answer to a one-way message, is relayed as it is."""
+    if 200 <= answer.status < 300:
+        if not answer.body and answer.status not in (202, 204):
+            raise troubles.empty_message(route.url, answer)
+    elif not (answer.status == 500 and namespaces.SOAP_ENVELOPE.encode() in answer.body):
+        raise troubles.bad_status(route.url, answer)
+
+
+def _recorded(message: str, verdict: Verdict) -> tuple[RecordedViolation, ...]:
+    return tuple(RecordedViolation(message, v.line, v.path, v.private_reason) for v in verdict.violations)
+
+
+def _unexpected(correlation_id: str) -> Answer:
+    body = unexpected_fault_envelope(detail=f"See the platform's log for {headers.CORRELATION_ID} {correlation_id}")
+    return _fault_answer(body, correlation_id, close=False)
+
+
+def _fault_answer(body: bytes, correlation_id: str, *, close: bool) -> Answer:
+    lines = (("Content-Type", headers.CONTENT_TYPE), (headers.CORRELATION_ID, correlation_id))
+    return Answer(500, lines, body, close=close)

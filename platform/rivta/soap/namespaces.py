@@ -1,0 +1,16 @@
+"""Every XML namespace the platform itself speaks of. No URN literal stands anywhere else in the code."""
+
+SOAP_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP_12_ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
+WS_ADDRESSING = "http://www.w3.org/2005/08/addressing"
+REGISTRY_1 = "urn:riv:itintegration:registry:1"
+REGISTRY_2 = "urn:riv:infrastructure:itintegration:registry:2"
+INTEROPERABILITY_HEADERS = "urn:riv:interoperability:headers:1"
+WSDL = "http://schemas.xmlsoap.org/wsdl/"
+WSDL_SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
+XML_SCHEMA = "http://www.w3.org/2001/XMLSchema"
+XML_SCHEMA_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+
+PING_FOR_CONFIGURATION_1 = "urn:riv:itintegration:monitoring:PingForConfigurationResponder:1"
+GET_DIAGNOSIS_2 = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2"
+GET_CARE_CONTACTS_3 = "urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3"
