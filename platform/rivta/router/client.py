@@ -1,4 +1,4 @@
-"""The calling half of the router's transport, on aiohttp: one request to a producer, one whole answer or one failure."""
+"""The calling half of the router's transport, on aiohttp: one request out, one whole answer or one failure."""
 
 from __future__ import annotations
 

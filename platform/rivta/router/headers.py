@@ -70,7 +70,7 @@ def to_producer(
 
 
 def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: float) -> Headers:
-    """The headers of a relayed answer. Its type is stated as UTF-8 XML whatever the producer said, as the incumbent does."""
+    """The headers of a relayed answer. Its type is always UTF-8 XML, as the incumbent states it."""
     return (
         ("Content-Type", CONTENT_TYPE),
         (CORRELATION_ID, correlation_id),

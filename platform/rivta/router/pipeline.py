@@ -7,10 +7,10 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from lxml import etree
 
@@ -28,10 +28,9 @@ from rivta.router.messages import (
     ProducerFailure,
     Request,
     Target,
-    Trouble,
 )
 from rivta.router.policy import Handling, Policy
-from rivta.router.record import CallRecord, RecordedViolation
+from rivta.router.record import CallRecord, CannotRecord, RecordedViolation
 from rivta.soap import namespaces
 from rivta.soap.faults import Fault, Refused, fault_envelope, unexpected_fault_envelope
 from rivta.soap.head import Head, read_head
@@ -102,10 +101,10 @@ class Router:
         producers: Producers,
         is_revoked: Callable[[Sender], bool],
         now: Callable[[], datetime],
-        record: Callable[[CallRecord], None],
+        record: Callable[[CallRecord], Awaitable[None]],
     ) -> None:
         """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `record` takes what
-        happened to each call and must not block."""
+        happened to each call, and raises CannotRecord when it had to be durable and is not."""
         self._policy = policy
         self._table = table
         self._contracts = contracts
@@ -147,39 +146,35 @@ class Router:
             refusal = refused
             answer = self._refuse(refused, correlation_id)
             outcome = refused.fault.value.code
-        except Exception:
+        except Exception:  # noqa: BLE001 - one bad message must not cost the others their worker
             _log.exception("call %s met an error of ours", correlation_id)
             answer = _unexpected(correlation_id)
             outcome = "error"
-        head = message.head if message else None
-        decided_route = decision.route if decision else None
-        self._record(
-            CallRecord(
-                id=str(uuid.uuid4()),
-                time=received.isoformat(timespec="milliseconds"),
-                platform=self._policy.platform,
-                correlation_id=correlation_id,
-                outcome=outcome,
-                sender=sender.hsa_id if sender else None,
-                original_consumer=request.header(headers.ORIGINAL_CONSUMER) or (sender.hsa_id if sender else None),
-                contract=head.contract if head else None,
-                logical_address=head.logical_address if head else None,
-                profile_in=head.profile.value if head and head.profile else None,
-                profile_out=decided_route.profile.value if decided_route else None,
-                publication=table.publication if table else None,
-                hsa_version=table.hsa_version if table else None,
-                route_trace=decision.route_trace if decision else "",
-                permission_trace=decision.permission_trace if decision else "",
-                producer_url=decided_route.url if decided_route else None,
-                http_status=answer.status,
-                elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
-                producer_ms=round(relayed.producer_ms, 3) if relayed else None,
-                bytes_in=len(request.body),
-                bytes_out=len(answer.body),
-                detail=refusal.private_detail if refusal else "",
-                violations=request_check.violations + response_check.violations,
-            )
+        record = CallRecord(
+            id=str(uuid.uuid4()),
+            time=received.isoformat(timespec="milliseconds"),
+            platform=self._policy.platform,
+            correlation_id=_bounded(correlation_id) or "",
+            outcome=outcome,
+            original_consumer=_bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
+            publication=table.publication if table else None,
+            hsa_version=table.hsa_version if table else None,
+            http_status=answer.status,
+            elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
+            producer_ms=round(relayed.producer_ms, 3) if relayed else None,
+            bytes_in=len(request.body),
+            bytes_out=len(answer.body),
+            detail=(_bounded(refusal.private_detail, 2000) or "") if refusal else "",
+            violations=request_check.violations + response_check.violations,
+            **_record_of_sender(sender),
+            **_record_of_head(message.head if message else None),
+            **_record_of_decision(decision),
         )
+        try:
+            await self._record(record)
+        except CannotRecord as error:
+            _log.error("call %s is not answered: %s", correlation_id, error)
+            return Answer(503, ((headers.CORRELATION_ID, correlation_id),), b"The call log cannot be written.\n")
         return answer
 
     def _identify(self, request: Request) -> Sender:
@@ -223,7 +218,7 @@ class Router:
         if head.logical_address is None:
             raise Refused(Fault.NO_RECEIVER)
         return table.decide(
-            sender=sender.hsa_id,
+            sender=HsaId(sender.hsa_id),
             # An empty body has no contract; the incumbent then looks for the contract "null" and says so.
             contract=head.contract or ContractNamespace("null"),
             logical_address=head.logical_address,
@@ -387,6 +382,34 @@ def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
             raise troubles.empty_message(route.url, answer)
     elif not (answer.status == 500 and namespaces.SOAP_ENVELOPE.encode() in answer.body):
         raise troubles.bad_status(route.url, answer)
+
+
+def _record_of_sender(sender: Sender | None) -> dict[str, Any]:
+    return {"sender": sender.hsa_id} if sender else {}
+
+
+def _record_of_head(head: Head | None) -> dict[str, Any]:
+    if head is None:
+        return {}
+    return {
+        "contract": _bounded(head.contract),
+        "logical_address": _bounded(head.logical_address),
+        "profile_in": head.profile.value if head.profile else None,
+    }
+
+
+def _record_of_decision(decision: Decision | None) -> dict[str, Any]:
+    if decision is None:
+        return {}
+    traces = {"route_trace": _bounded(decision.route_trace), "permission_trace": _bounded(decision.permission_trace)}
+    if decision.route is None:
+        return traces
+    return traces | {"profile_out": decision.route.profile.value, "producer_url": decision.route.url}
+
+
+def _bounded(text: str | None, length: int = 500) -> str | None:
+    """A consumer chooses what stands in its message: a record must not grow to the length of one."""
+    return text if text is None or len(text) <= length else text[:length] + "…"
 
 
 def _recorded(message: str, verdict: Verdict) -> tuple[RecordedViolation, ...]:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class CannotRecord(Exception):
+    """The record of a call could not be made durable, so its answer must not leave."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedViolation:
     """A violation as it may be stored: without values of the message."""
@@ -21,7 +25,7 @@ class RecordedViolation:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call through one platform. Holds no payload and no patient data; times are milliseconds, `time` is UTC ISO 8601."""
+    """One call through one platform. Holds no payload and no patient data. `time` is UTC, ISO 8601."""
 
     id: str
     """Unique for the call at this platform: what makes inserting the record idempotent."""
@@ -56,18 +60,26 @@ class CallRecord:
 
     def to_json(self) -> str:
         """One line of JSON with every field."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, separators=(",", ":"))
+        # On the hot path: `dataclasses.asdict` on the whole record costs four times as much.
+        return _encode({name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> CallRecord:
         """The record that `to_json` wrote; unknown fields, from a newer version, are left out. Raises ValueError."""
-        fields: dict[str, Any] = json.loads(text)
+        return cls.from_fields(json.loads(text))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> CallRecord:
+        """The record in a JSON object that is already read, as `from_json`. Raises ValueError."""
         if not isinstance(fields, dict):
             raise ValueError("a call record is a JSON object")
-        known = {field.name for field in dataclasses.fields(cls)}
-        values = {name: value for name, value in fields.items() if name in known}
-        values["violations"] = tuple(RecordedViolation(**violation) for violation in values.get("violations", ()))
+        values = {name: value for name, value in fields.items() if name in _FIELDS}
         try:
+            values["violations"] = tuple(RecordedViolation(**violation) for violation in values.get("violations", ()))
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"not a call record: {error}") from error
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dataclasses.asdict).encode

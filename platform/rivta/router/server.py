@@ -1,4 +1,4 @@
-"""The listening half of the router's transport, on aiohttp: connections in, whole requests to the handler, answers out."""
+"""The listening half of the router's transport, on aiohttp: connections in, requests to the handler, answers out."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Connections(web.Server):
         super().__init__(_answering(handler, limits))
         self.limits = limits
 
-    def __call__(self) -> RequestHandler[Any]:
+    def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, limits=self.limits)
 
 
@@ -110,7 +110,7 @@ class _Connection(RequestHandler):
             manager,
             loop=loop,
             keepalive_timeout=limits.keep_alive_seconds,
-            access_log=None,
+            access_log=_muted,
             logger=_muted,
             auto_decompress=False,
         )
@@ -125,7 +125,8 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        waits_for_head = self._waiter is not None and not self._waiter.done()
+        # Before its first request the connection's own task, which makes the waiter, may not have run yet.
+        waits_for_head = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
         if not waits_for_head and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -14,3 +14,6 @@ XML_SCHEMA_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 PING_FOR_CONFIGURATION_1 = "urn:riv:itintegration:monitoring:PingForConfigurationResponder:1"
 GET_DIAGNOSIS_2 = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2"
 GET_CARE_CONTACTS_3 = "urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3"
+
+HEALTHCOND_DESCRIPTION_2 = "urn:riv:clinicalprocess:healthcond:description:2"
+LOGISTICS_3 = "urn:riv:clinicalprocess:logistics:logistics:3"

@@ -91,7 +91,7 @@ def soap_application(
         AnyXml,
         _returns=AnyXml,
         _body_style="bare",
-        _in_header=LogicalAddress,
+        _in_header=(LogicalAddress,),
         _operation_name=contract.operation,
         _in_message_name=contract.request,
         _out_message_name=contract.response,

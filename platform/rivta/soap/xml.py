@@ -26,7 +26,7 @@ def parse_xml(data: bytes) -> etree._Element:
     Raises XmlRefused for malformed XML, a document type declaration (SOAP 1.1 section 3 forbids it, and entities come
     with it), more than MAX_DEPTH levels or more than MAX_ATTRIBUTES attributes on an element.
     """
-    # A parser of its own per call: one shared across threads serialises them, and nothing leaks from message to message.
+    # A parser of its own per call: one shared across threads serialises them, and nothing leaks between messages.
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
