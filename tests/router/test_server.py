@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +16,6 @@ from rivta.tls.contexts import client_context, server_context
 pytestmark = pytest.mark.sockets
 
 LIMITS = Limits(max_body_bytes=100_000, header_seconds=0.4, min_body_bytes_per_second=1_000_000, keep_alive_seconds=5)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority.ensure(tmp_path_factory.mktemp("ca"))
-    made.issue("server", hsa_id="SE1-SERVER", common_name="server", organisation="Test", hosts=["127.0.0.1"])
-    made.issue("consumer", hsa_id="SE1-CONSUMER", common_name="consumer", organisation="Test", hosts=["127.0.0.1"])
-    made.issue("nameless", hsa_id=None, common_name="nameless", organisation="Test", hosts=["127.0.0.1"])
-    return made
 
 
 class Consumer:
@@ -53,24 +45,23 @@ class Consumer:
 
 
 @pytest.fixture
-async def connect(authority: Authority):
+async def connect(authority: Authority, issued: Path):
     seen: list[Request] = []
 
     async def echo(request: Request) -> Answer:
         seen.append(request)
         return Answer(200, (("Content-Type", "text/xml"),), request.body or b"nothing")
 
-    folder = authority.folder / "issued"
     listening = socket.create_server(("127.0.0.1", 0))
     context = server_context(
-        certificate=folder / "server.pem", key=folder / "server.key", trusted=authority.folder / "ca.pem"
+        certificate=issued / "server.pem", key=issued / "server.key", trusted=authority.folder / "ca.pem"
     )
     listener = await serve(echo, listening=listening, tls=context, limits=LIMITS)
     writers: list[asyncio.StreamWriter] = []
 
     async def connection(name: str = "consumer", context: ssl.SSLContext | None = None) -> Consumer:
         context = context or client_context(
-            certificate=folder / f"{name}.pem", key=folder / f"{name}.key", trusted=authority.folder / "ca.pem"
+            certificate=issued / f"{name}.pem", key=issued / f"{name}.key", trusted=authority.folder / "ca.pem"
         )
         reader, writer = await asyncio.open_connection(*listening.getsockname(), ssl=context)
         writers.append(writer)
@@ -156,7 +147,9 @@ async def test_a_body_that_drips_is_answered_408_and_closed(connect):
     [
         pytest.param(b"POST /vp HTTP/1.1\r\nHost: h\r\nContent-Length: 100001\r\n\r\n", id="announced"),
         pytest.param(
-            b"POST /vp HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n186a1\r\n" + b"x" * 100_001 + b"\r\n0\r\n\r\n",
+            b"POST /vp HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n186a1\r\n"
+            + b"x" * 100_001
+            + b"\r\n0\r\n\r\n",
             id="chunked",
         ),
         pytest.param(post(gzip.compress(b"x" * 100_001), b"Content-Encoding: gzip"), id="unpacked"),
@@ -190,7 +183,9 @@ async def test_gzip_and_chunks_are_read(connect):
     consumer = await connect()
     await consumer.send(
         b"POST /vp HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + b"%x\r\n" % len(packed) + packed + b"\r\n0\r\n\r\n"
+        + b"%x\r\n" % len(packed)
+        + packed
+        + b"\r\n0\r\n\r\n"
     )
     assert (await consumer.answer())[2] == b"<a/>"
 

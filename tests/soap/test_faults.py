@@ -8,7 +8,9 @@ from rivta.soap.xml import parse_xml
 
 def test_a_fault_is_spelled_byte_for_byte_as_the_incumbent_does():
     """vp-behaviour section 11."""
-    refused = Refused(Fault.NO_ROUTE, contract="urn:c", logical_address="SE 1", hint=". Whitespace detected in incoming request!")
+    refused = Refused(
+        Fault.NO_ROUTE, contract="urn:c", logical_address="SE 1", hint=". Whitespace detected in incoming request!"
+    )
     assert fault_envelope(refused.fault, detail=refused.detail, platform_name="NAME").decode() == (
         '<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"><SOAP-ENV:Header/>'
         "<SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>SOAP-ENV:Client</faultcode><faultstring>VP004 [NAME] Det finns inget "

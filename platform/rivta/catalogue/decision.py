@@ -78,6 +78,7 @@ class RejectionReason(Enum):
     EXPIRED = "expired"
     CASE_DIFFERS = "case differs"
     SHADOWED = "shadowed by a closer match"
+    AMBIGUOUS = "not the only valid route of the address"
     OTHER_CONSUMER = "other consumer"
     OTHER_CONTRACT = "other contract or version"
     CLIMB_OFF = "climbing the HSA tree is off for this contract"

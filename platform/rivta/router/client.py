@@ -73,8 +73,11 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    length = response.content_length
-    if length is not None and length <= max_bytes:
+    too_large = ProducerFailure(Trouble.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
+    if response.content_length is not None:
+        if response.content_length > max_bytes:
+            response.close()
+            raise too_large
         return await response.read()
     chunks: list[bytes] = []
     size = 0
@@ -82,7 +85,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         size += len(chunk)
         if size > max_bytes:
             response.close()
-            raise ProducerFailure(Trouble.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
+            raise too_large
         chunks.append(chunk)
     return b"".join(chunks)
 

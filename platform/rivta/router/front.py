@@ -1,44 +1,69 @@
 """What stands at the listener before a call is a call: paths, methods, documents (vp-behaviour sections 1 and 8)."""
 
 import uuid
-from collections.abc import Callable
+from typing import Protocol
 
+from rivta.contracts.installed import Contracts
+from rivta.contracts.wsdl import find_by_path, not_found_text, schema, wsdl
 from rivta.router import headers
 from rivta.router.messages import Answer, Handler, Request
 
-Documents = Callable[[str, str], bytes | None]
-"""(path, query) -> the WSDL or schema served there, addresses rewritten; None when there is none."""
-
-_ALLOWED = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+_ALLOWED = ("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
 
 
-def front(carry: Handler, *, path: str, documents: Documents, known_paths: Callable[[], list[str]]) -> Handler:
+class Documents(Protocol):
+    """The WSDLs and schemas that a platform serves."""
+
+    def find(self, path: str, xsd: str | None) -> bytes:
+        """The WSDL at `path`, below the listener's own, or the schema that it imports by `xsd`.
+
+        Raises LookupError with the text of the answer if there is none.
+        """
+
+
+class ContractDocuments:
+    """The documents of the installed contracts, with the platform's own addresses in them."""
+
+    def __init__(self, contracts: Contracts, url: str) -> None:
+        """`url` is where consumers reach the platform: `https://host:port/vp`."""
+        self._contracts = contracts
+        self._url = url
+
+    def find(self, path: str, xsd: str | None) -> bytes:
+        """As `Documents.find`. The WSDL's own path is matched in any case (vp-behaviour section 8)."""
+        found = find_by_path(self._contracts, path)
+        if found is None:
+            raise LookupError(not_found_text(self._contracts, self._url))
+        contract, profile = found
+        return wsdl(contract, profile, self._url) if xsd is None else schema(contract, profile, xsd, self._url)
+
+
+def front(carry: Handler, *, path: str, documents: Documents) -> Handler:
     """The handler of a listener: everything below `path` (in any case) is a call, unless it asks for a document.
 
-    The rest of the path routes nothing: contract and receiver come from the message alone. `known_paths` are the URLs
-    of the documents there are, for the answer to a wrong one.
+    The rest of the path routes nothing: contract and receiver come from the message alone.
     """
 
     async def handle(request: Request) -> Answer:
         if not request.path.lower().startswith(path):
             return _answer(request, 404, "text/plain", b"")
         if request.method == "OPTIONS":
-            return _answer(request, 200, "text/plain", b"", ("Allow", _ALLOWED))
+            return _answer(request, 200, "text/plain", b"", _ALLOWED)
         if request.method == "TRACE":
-            return _answer(request, 405, "text/plain", b"", ("Allow", _ALLOWED))
+            return _answer(request, 405, "text/plain", b"", _ALLOWED)
         if "wsdl" in request.query or "xsd" in request.query:
-            return _document(request)
+            return _document(request, request.path[len(path) :], documents)
         return await carry(request)
 
-    def _document(request: Request) -> Answer:
-        query = f"xsd={request.query['xsd']}" if "xsd" in request.query else "wsdl"
-        found = documents(request.path, query)
-        if found is not None:
-            return _answer(request, 200, "text/xml;UTF-8", found)  # the type is spelled as the incumbent spells it
-        listing = "\n".join(["No wsdl found on this path, following wsdl paths is available:", *known_paths()])
-        return _answer(request, 500, "text/plain;UTF-8", listing.encode())
-
     return handle
+
+
+def _document(request: Request, path: str, documents: Documents) -> Answer:
+    try:
+        found = documents.find(path, request.query.get("xsd"))
+    except LookupError as error:
+        return _answer(request, 500, "text/plain;UTF-8", str(error.args[0]).encode())
+    return _answer(request, 200, "text/xml;UTF-8", found)  # both types are spelled as the incumbent spells them
 
 
 def _answer(request: Request, status: int, content_type: str, body: bytes, *more: tuple[str, str]) -> Answer:

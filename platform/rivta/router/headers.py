@@ -52,6 +52,7 @@ def to_producer(
     *,
     url: str,
     user_agent: str,
+    content_type: str,
     original_consumer: str,
     correlation_id: str | None,
     history: str,
@@ -60,7 +61,7 @@ def to_producer(
     own = [
         ("Host", host_of(url)),
         ("User-Agent", user_agent),
-        ("Content-Type", "text/xml;charset=UTF-8"),
+        ("Content-Type", content_type),
         (ORIGINAL_CONSUMER, original_consumer),
         (ROUTING_HISTORY, history),
     ]

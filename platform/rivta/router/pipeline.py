@@ -7,16 +7,18 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from lxml import etree
 
+from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Decision, Outcome, Route
 from rivta.contracts.archive import Contract
 from rivta.contracts.installed import Contracts
+from rivta.contracts.validation import Message as Part
 from rivta.contracts.validation import Validators
 from rivta.contracts.verdict import Verdict
 from rivta.router import headers, troubles
@@ -30,11 +32,11 @@ from rivta.router.messages import (
     Target,
 )
 from rivta.router.policy import Handling, Policy
-from rivta.router.record import CallRecord, CannotRecord, RecordedViolation
+from rivta.router.record import CallRecord, CannotRecord, RecordedViolation, Recorder
 from rivta.soap import namespaces
 from rivta.soap.faults import Fault, Refused, fault_envelope, unexpected_fault_envelope
 from rivta.soap.head import Head, read_head
-from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress
+from rivta.soap.identifiers import ContractNamespace
 from rivta.soap.profiles import serialise, translate
 from rivta.soap.xml import XmlRefused, parse_xml
 from rivta.tls.sender import Sender
@@ -43,20 +45,6 @@ _log = logging.getLogger("rivta.router")
 
 # Below this a message is parsed and checked where it is; above it in a thread, so that small calls do not wait for it.
 _THREAD_BYTES = 100_000
-
-
-class Decider(Protocol):
-    """The routing table in force, as the pipeline asks it."""
-
-    @property
-    def publication(self) -> int | None: ...
-
-    @property
-    def hsa_version(self) -> int | None: ...
-
-    def decide(
-        self, *, sender: HsaId, contract: ContractNamespace, logical_address: LogicalAddress, now: datetime
-    ) -> Decision: ...
 
 
 class Producers(Protocol):
@@ -96,25 +84,31 @@ class Router:
         self,
         policy: Policy,
         *,
-        table: Callable[[], Decider | None],
+        table: Callable[[], DecisionCache | None],
         contracts: Contracts,
+        validators: Validators,
         producers: Producers,
         is_revoked: Callable[[Sender], bool],
         now: Callable[[], datetime],
-        record: Callable[[CallRecord], Awaitable[None]],
+        recorder: Recorder,
     ) -> None:
-        """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `record` takes what
-        happened to each call, and raises CannotRecord when it had to be durable and is not."""
+        """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `recorder` takes
+        what happened to each call."""
         self._policy = policy
         self._table = table
         self._contracts = contracts
-        self._validators = Validators(contracts)
+        self._validators = validators
         self._producers = producers
         self._is_revoked = is_revoked
         self._now = now
-        self._record = record
+        self._recorder = recorder
         self._in_flight: Counter[str] = Counter()
         self._warned: set[ContractNamespace] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for a producer."""
+        return self._in_flight.total()
 
     async def carry(self, request: Request) -> Answer:
         """Carries one call from its bytes to the bytes of the answer; never raises."""
@@ -128,6 +122,10 @@ class Router:
         request_check = response_check = Checked()
         refusal: Refused | None = None
         table = self._table()
+        try:
+            self._recorder.check()
+        except CannotRecord as error:
+            return _unrecorded(correlation_id, error)
         try:
             sender = self._identify(request)
             message = await self._read(request)
@@ -157,8 +155,8 @@ class Router:
             correlation_id=_bounded(correlation_id) or "",
             outcome=outcome,
             original_consumer=_bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
-            publication=table.publication if table else None,
-            hsa_version=table.hsa_version if table else None,
+            publication=table.table.publication if table else None,
+            hsa_version=table.table.hsa_version if table else None,
             http_status=answer.status,
             elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
@@ -171,10 +169,9 @@ class Router:
             **_record_of_decision(decision),
         )
         try:
-            await self._record(record)
+            await self._recorder.add(record)
         except CannotRecord as error:
-            _log.error("call %s is not answered: %s", correlation_id, error)
-            return Answer(503, ((headers.CORRELATION_ID, correlation_id),), b"The call log cannot be written.\n")
+            return _unrecorded(correlation_id, error)
         return answer
 
     def _identify(self, request: Request) -> Sender:
@@ -212,18 +209,10 @@ class Router:
             raise Refused(Fault.LOOP)
         return history
 
-    def _decide(self, table: Decider | None, sender: Sender, head: Head, now: datetime) -> Decision:
+    def _decide(self, table: DecisionCache | None, sender: Sender, head: Head, now: datetime) -> Decision:
         if table is None:
             raise Refused(Fault.NO_TABLE)
-        if head.logical_address is None:
-            raise Refused(Fault.NO_RECEIVER)
-        return table.decide(
-            sender=HsaId(sender.hsa_id),
-            # An empty body has no contract; the incumbent then looks for the contract "null" and says so.
-            contract=head.contract or ContractNamespace("null"),
-            logical_address=head.logical_address,
-            now=now,
-        )
+        return table.decide(sender=sender.hsa_id, contract=head.contract, logical_address=head.logical_address, now=now)
 
     async def _check_request(self, message: Message, route: Route, size: int) -> Checked:
         """design section 4: a request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
@@ -250,7 +239,7 @@ class Router:
                 _log.warning("no schema is installed for %s: its messages pass unchecked", route.contract)
         return contract
 
-    async def _verdict(self, contract: Contract, head: Head, message: str, size: int) -> Verdict:
+    async def _verdict(self, contract: Contract, head: Head, message: Part, size: int) -> Verdict:
         assert head.payload is not None
         if size > _THREAD_BYTES:
             return await asyncio.to_thread(self._validators.check, contract, head.payload, message, head.header)
@@ -274,6 +263,7 @@ class Router:
             request,
             url=route.url,
             user_agent=policy.user_agent,
+            content_type=policy.content_type,
             original_consumer=request.header(headers.ORIGINAL_CONSUMER) or sender.hsa_id,
             correlation_id=correlation_id if shows_correlation else None,
             history=history,
@@ -294,6 +284,8 @@ class Router:
             raise troubles.failure(route.url, failure) from failure
         finally:
             self._in_flight[route.url] -= 1
+            if not self._in_flight[route.url]:
+                del self._in_flight[route.url]
 
     async def _send_patiently(self, target: Target, method: str, outgoing: Headers, body: bytes) -> Relayed:
         """Sends, and sends again only while no byte of the request has left: never a thing done twice."""
@@ -419,6 +411,13 @@ def _recorded(message: str, verdict: Verdict) -> tuple[RecordedViolation, ...]:
 def _unexpected(correlation_id: str) -> Answer:
     body = unexpected_fault_envelope(detail=f"See the platform's log for {headers.CORRELATION_ID} {correlation_id}")
     return _fault_answer(body, correlation_id, close=False)
+
+
+def _unrecorded(correlation_id: str, error: CannotRecord) -> Answer:
+    """No call without a record: design section 7, the durable call log."""
+    _log.error("call %s is refused: %s", correlation_id, error)
+    lines = (("Content-Type", "text/plain; charset=UTF-8"), (headers.CORRELATION_ID, correlation_id))
+    return Answer(503, lines, b"The platform cannot write its call log now; try again later.\n")
 
 
 def _fault_answer(body: bytes, correlation_id: str, *, close: bool) -> Answer:

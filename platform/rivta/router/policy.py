@@ -25,9 +25,9 @@ class Validation:
     """(request, response) where a contract differs from the two above."""
     reject_unknown_contract: bool = False
     max_bytes: int = 2 * 1024 * 1024
-    """Above this a body is checked in a thread; see `large`."""
-    large: Handling = Handling.REJECT
-    """OFF: bodies above `max_bytes` pass unchecked; anything else: they are checked as others are."""
+    """Length above which `checks_large` decides."""
+    checks_large: bool = True
+    """Whether bodies above `max_bytes` are checked as others are, in a thread, or pass unchecked."""
 
     def of_request(self, contract: ContractNamespace, *, own_service: bool, size: int) -> Handling:
         """The handling of a request; a service of the platform itself has exact faults of its own, so it reports."""
@@ -41,7 +41,7 @@ class Validation:
         return self._by_size(self.contracts.get(contract, (self.request, self.response))[1], size)
 
     def _by_size(self, handling: Handling, size: int) -> Handling:
-        return Handling.OFF if size > self.max_bytes and self.large is Handling.OFF else handling
+        return handling if size <= self.max_bytes or self.checks_large else Handling.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,4 @@ class Policy:
     correlation_to_https: bool = False
     """Pass the correlation id to every https producer; to those that are platforms it always goes."""
     user_agent: str = "rivta"
+    content_type: str = "text/xml;charset=UTF-8"

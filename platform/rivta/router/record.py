@@ -5,11 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 class CannotRecord(Exception):
     """The record of a call could not be made durable, so its answer must not leave."""
+
+
+class Recorder(Protocol):
+    """Where the records of calls go; both raise CannotRecord where a record has to be durable and cannot be."""
+
+    def check(self) -> None:
+        """Before a call is carried: whether its record could be made."""
+
+    async def add(self, record: CallRecord) -> None:
+        """Takes the record of a call before its answer leaves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ def translate(envelope: etree._Element, head: Head, profile: Profile) -> bytes:
     entry = head.address_element
     if entry is not None and entry.tag != _ENTRY[profile]:
         # A new element, since renaming in place would leave the entry under a prefix that lies about its namespace.
-        renamed = etree.Element(_ENTRY[profile], dict(entry.attrib), {None: etree.QName(_ENTRY[profile]).namespace})
+        namespace = etree.QName(_ENTRY[profile]).namespace
+        renamed = etree.Element(_ENTRY[profile], dict(entry.attrib), nsmap={None: namespace})  # type: ignore[dict-item]
         renamed.text, renamed.tail = entry.text, entry.tail
         renamed.extend(entry)
         parent = entry.getparent()

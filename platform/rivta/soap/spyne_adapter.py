@@ -46,7 +46,7 @@ Check = Callable[[etree._Element], Sequence[str]]
 
 
 class Documents(Protocol):
-    """Finds the text of a WSDL or schema for a GET; None if there is none. `base_url` is the URL without its query."""
+    """Finds the text of a WSDL or schema for a GET; None if there is none. `base_url` is the URL without its path."""
 
     def __call__(self, *, path: str, query: str, base_url: str) -> bytes | None: ...
 
@@ -70,7 +70,7 @@ class LogicalAddress(Unicode):  # type: ignore[misc]
 def soap_application(
     contract: ServedContract, answer: Answer, *, check: Check | None = None, address_required: bool = True
 ) -> SoapApplication:
-    """Serves `contract` by `answer`. Without `address_required`, an empty or absent logical address reaches `answer`."""
+    """Serves `contract` by `answer`. Without `address_required`, a call without a logical address reaches it too."""
 
     def serve(context: Any, _payload: Any) -> etree._Element:
         address = _logical_address(context)
@@ -117,24 +117,24 @@ def dispatcher(
         if method in ("GET", "HEAD"):
             return _document(environment, start_response, documents)
         if method != "POST":
-            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, "send a SOAP message by POST", ("Allow", "POST"))
-        if int(environment.get("CONTENT_LENGTH") or 0) > max_bytes:
+            return _plain(
+                start_response, HTTPStatus.METHOD_NOT_ALLOWED, "send a SOAP message by POST", ("Allow", "POST")
+            )
+        if _content_length(environment) > max_bytes:
             return _plain(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {max_bytes} bytes")
         try:
             application, environment[_HEAD] = _choose(served, environment)
             return application.wsgi(environment, start_response)
         except ServiceFault as fault:
             return _fault(start_response, fault)
-        except Exception as error:  # a bad message must not take the service down, nor leave as anything but a fault
+        except Exception as error:  # noqa: BLE001 - whatever a message provokes must leave as a fault
             _log_unexpected(error)
             return _fault(start_response, INTERNAL_FAULT)
 
     return dispatch
 
 
-def _choose(
-    served: Mapping[str | None, SoapApplication], environment: WSGIEnvironment
-) -> tuple[SoapApplication, Head]:
+def _choose(served: Mapping[str | None, SoapApplication], environment: WSGIEnvironment) -> tuple[SoapApplication, Head]:
     """The application for the message in `environment`, and its head; raises ServiceFault if there is none."""
     root = _read_envelope(environment)
     head = read_head(root)
@@ -157,7 +157,7 @@ def _read_envelope(environment: WSGIEnvironment) -> etree._Element:
     root = environment.get(PARSED_ENVELOPE)
     if root is None:
         try:
-            root = parse_xml(environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0)))
+            root = parse_xml(environment["wsgi.input"].read(_content_length(environment)))
         except XmlRefused as error:
             raise ServiceFault(
                 "Anropet är inte ett läsbart SOAP-meddelande.",
@@ -169,6 +169,12 @@ def _read_envelope(environment: WSGIEnvironment) -> etree._Element:
     # Without them the text of an element is one string, here, in spyne and in every service.
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
     return root
+
+
+def _content_length(environment: WSGIEnvironment) -> int:
+    """Bytes in the body. WSGI has no body without a length (PEP 3333), nor with one that is no number."""
+    text = environment.get("CONTENT_LENGTH") or ""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 class _Raised(Fault):  # type: ignore[misc]
@@ -201,7 +207,7 @@ class _ElementProtocol(Soap11):  # type: ignore[misc]
 
 
 def _logical_address(context: Any) -> Address:
-    """The address of profile 2.1 as spyne read it, else what the head has: profile 2.0, or version 2 of the registry."""
+    """The address of profile 2.1 as spyne read it, else the head's: of profile 2.0, or version 2 of the registry."""
     head: Head = context.in_document
     text = context.in_header or head.logical_address or ""
     return Address(text if text.strip() else "")
@@ -224,7 +230,7 @@ def _answered(answer: Answer, call: Call, *, response: str) -> etree._Element:
         return element
     except ServiceFault as fault:
         raise _Raised(fault) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a service's own trouble is not for the caller to read
         _log_unexpected(error)
         raise _Raised(INTERNAL_FAULT) from None
 
@@ -243,7 +249,7 @@ def _document(
 ) -> Iterable[bytes]:
     host = environment.get("HTTP_HOST") or f"{environment['SERVER_NAME']}:{environment['SERVER_PORT']}"
     path = environment.get("PATH_INFO", "")
-    base_url = f"{environment['wsgi.url_scheme']}://{host}{path}"
+    base_url = f"{environment['wsgi.url_scheme']}://{host}"
     query = environment.get("QUERY_STRING", "")
     text = documents(path=path, query=query, base_url=base_url) if documents is not None else None
     if text is None:
@@ -262,7 +268,5 @@ def _plain(start_response: StartResponse, status: HTTPStatus, text: str, *header
 def _reply(
     start_response: StartResponse, status: HTTPStatus, content_type: str, body: bytes, *headers: tuple[str, str]
 ) -> Iterable[bytes]:
-    start_response(
-        status_line(status), [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers]
-    )
+    start_response(status_line(status), [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers])
     return [body]

@@ -1,26 +1,23 @@
 """spyne 2.14.0 on every Python we run on: import its names from here, never from spyne itself.
 
-spyne carries a copy of six whose import hook Python 3.12 no longer accepts, and which warns at every import on 3.11:
-the modules of the package six stand in for what the hook would find, and the hook goes. spyne also imports `cgi`, gone
-from 3.13: the package legacy-cgi brings it back.
+spyne carries an old copy of six whose import hook Python 3.12 no longer accepts, and which warns at every import on
+3.11. What spyne imports through that hook are renamed modules of the standard library: they are put where it looks, and
+the hook goes. spyne also imports `cgi`, gone from 3.13: the package legacy-cgi brings it back.
 """
 
+import collections.abc
+import http.cookies
 import logging
 import sys
+import urllib.parse
 import warnings
-
-import six.moves
-import six.moves.collections_abc
-import six.moves.http_cookies
-import six.moves.urllib.parse
 
 sys.modules.update(
     {
-        "spyne.util.six.moves": six.moves,
-        "spyne.util.six.moves.collections_abc": six.moves.collections_abc,
-        "spyne.util.six.moves.http_cookies": six.moves.http_cookies,
-        "spyne.util.six.moves.urllib": six.moves.urllib,
-        "spyne.util.six.moves.urllib.parse": six.moves.urllib.parse,
+        "spyne.util.six.moves.collections_abc": collections.abc,
+        "spyne.util.six.moves.http_cookies": http.cookies,
+        "spyne.util.six.moves.urllib": urllib,
+        "spyne.util.six.moves.urllib.parse": urllib.parse,
     }
 )
 
@@ -29,10 +26,10 @@ logging.getLogger("spyne").setLevel(logging.CRITICAL + 1)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # `cgi` is deprecated, and some of spyne's literals have invalid escapes
-    from spyne import Application, Fault, Service, Unicode, rpc  # type: ignore[import-untyped]
-    from spyne.model import AnyXml  # type: ignore[import-untyped]
-    from spyne.protocol.soap import Soap11  # type: ignore[import-untyped]
-    from spyne.server.wsgi import WsgiApplication  # type: ignore[import-untyped]
+    from spyne import Application, Fault, Service, Unicode, rpc
+    from spyne.model import AnyXml
+    from spyne.protocol.soap import Soap11
+    from spyne.server.wsgi import WsgiApplication
 
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "spyne.util.six"]
 

@@ -29,7 +29,9 @@ class HttpAnswer:
     body: bytes = field(default=b"", repr=False)
 
 
-def call(application: WSGIApplication, request: HttpRequest, *, extra: Mapping[str, object] | None = None) -> HttpAnswer:
+def call(
+    application: WSGIApplication, request: HttpRequest, *, extra: Mapping[str, object] | None = None
+) -> HttpAnswer:
     """Calls `application` in this thread. `extra` is put into its environment under its own names."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []

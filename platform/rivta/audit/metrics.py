@@ -1,0 +1,200 @@
+"""What a platform counts, for Prometheus: workers write files in a folder, the keeper adds them up for `/metrics`.
+
+prometheus_client decides, for the whole process, between counters in memory and counters in files. `WorkerMetrics`
+makes that choice itself when it is created: create it once, in a worker's entry point, before anything else there uses
+prometheus_client. Nothing has to be in the environment before an import. The keeper only reads.
+
+A worker that lives holds a lock on `<pid>.alive`. When it is gone, what it counted is added to the files of `retired`:
+totals stay, and a worker that dies often leaves no heap of files. Its gauges go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from rivta.router.record import CallRecord
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MAX_CONTRACTS = 300
+_OTHER = "other"
+_RETIRED = "retired"
+_ADDED_UP = ("counter", "histogram")
+
+
+class WorkerMetrics:
+    """Counts the calls of this worker.
+
+    A contract gets a label of its own once a call to it was routed: a caller cannot make labels up.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` belongs to one platform and is made if missing. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._alive = _lock(folder, os.getpid())
+        # The library's own switch: it looks for the folder here each time a counter is created.
+        os.environ[_FOLDER_VARIABLE] = str(folder)
+        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        self._calls = Counter("rivta_calls", "Calls, by outcome", ("outcome", "contract"), registry=registry)
+        self._elapsed = Histogram(
+            "rivta_call_seconds", "From request to answer", ("contract",), buckets=_SECONDS, registry=registry
+        )
+        self._producer = Histogram(
+            "rivta_producer_seconds", "The producer's part of it", ("contract",), buckets=_SECONDS, registry=registry
+        )
+        self._dropped = Counter(
+            "rivta_call_records_dropped", "Call records the spool had no room for", registry=registry
+        )
+        self._in_flight = _gauge("rivta_calls_in_flight", "Calls being carried", registry)
+        self._waiting = _gauge("rivta_call_records_waiting", "Call records not yet in the spool", registry)
+        self._dropped_before = 0
+        self._contracts: set[str] = set()
+        self._calls_by: dict[tuple[str, str], Counter] = {}
+        self._seconds_by: dict[str, tuple[Histogram, Histogram]] = {}
+
+    def observe(self, record: CallRecord) -> None:
+        """Counts one call that has ended."""
+        contract = self._label(record)
+        calls = self._calls_by.get((record.outcome, contract))
+        if calls is None:
+            calls = self._calls_by[record.outcome, contract] = self._calls.labels(record.outcome, contract)
+        calls.inc()
+        seconds = self._seconds_by.get(contract)
+        if seconds is None:
+            seconds = self._elapsed.labels(contract), self._producer.labels(contract)
+            self._seconds_by[contract] = seconds
+        elapsed, producer = seconds
+        elapsed.observe(record.elapsed_ms / 1000)
+        if record.producer_ms is not None:
+            producer.observe(record.producer_ms / 1000)
+
+    def observe_worker(self, *, in_flight: int, records_waiting: int, records_dropped: int) -> None:
+        """How the worker is: calls being carried, its spool's `backlog` and `dropped`. For a few times a second."""
+        self._in_flight.set(in_flight)
+        self._waiting.set(records_waiting)
+        self._dropped.inc(records_dropped - self._dropped_before)
+        self._dropped_before = records_dropped
+
+    def _label(self, record: CallRecord) -> str:
+        contract = record.contract
+        if contract in self._contracts:
+            return contract
+        if contract and record.outcome == "routed" and len(self._contracts) < _MAX_CONTRACTS:
+            self._contracts.add(contract)
+            return contract
+        return _OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """What one living worker has counted."""
+
+    calls: int
+    routed: int
+    in_flight: int
+    records_waiting: int
+    records_dropped: int
+
+
+def exposition(folder: Path) -> bytes:
+    """The sum over all workers, living and gone, in Prometheus' text format."""
+    retire_dead(folder)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def by_worker(folder: Path) -> dict[int, WorkerFigures]:
+    """What each living worker has counted, by pid."""
+    retire_dead(folder)
+    return {
+        pid: _figures(MultiProcessCollector.merge([str(path) for path in folder.glob(f"*_{pid}.db")]))  # type: ignore[no-untyped-call]
+        for pid in _pids(folder)
+    }
+
+
+def retire_dead(folder: Path) -> None:
+    """Adds what workers that are gone have counted to the retired figures, and removes their files."""
+    for pid in list(_pids(folder)):
+        alive = folder / f"{pid}.alive"
+        if _is_locked(alive):
+            continue
+        for kind in _ADDED_UP:
+            _add_to_retired(folder, kind, pid)
+        mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        alive.unlink(missing_ok=True)
+
+
+def _add_to_retired(folder: Path, kind: str, pid: int) -> None:
+    gone = folder / f"{kind}_{pid}.db"
+    if not gone.exists():
+        return
+    retired = MmapedDict(str(folder / f"{kind}_{_RETIRED}.db"))  # type: ignore[no-untyped-call]
+    try:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(gone)):  # type: ignore[no-untyped-call]
+            retired.write_value(key, retired.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+    finally:
+        retired.close()  # type: ignore[no-untyped-call]
+    gone.unlink()
+
+
+def _figures(metrics: list[Metric]) -> WorkerFigures:
+    totals: dict[str, float] = defaultdict(float)
+    for metric in metrics:
+        for sample in metric.samples:
+            totals[sample.name] += sample.value
+            if sample.name == "rivta_calls_total" and sample.labels["outcome"] == "routed":
+                totals["routed"] += sample.value
+    return WorkerFigures(
+        calls=int(totals["rivta_calls_total"]),
+        routed=int(totals["routed"]),
+        in_flight=int(totals["rivta_calls_in_flight"]),
+        records_waiting=int(totals["rivta_call_records_waiting"]),
+        records_dropped=int(totals["rivta_call_records_dropped_total"]),
+    )
+
+
+def _gauge(name: str, help: str, registry: CollectorRegistry) -> Gauge:
+    gauge = Gauge(name, help, registry=registry, multiprocess_mode="livesum")
+    gauge.set(0)  # a file left by an earlier process of the same pid would be continued
+    return gauge
+
+
+def _pids(folder: Path) -> Iterator[int]:
+    for path in folder.glob("*.alive"):
+        if path.stem.isdigit():
+            yield int(path.stem)
+
+
+def _lock(folder: Path, pid: int) -> int:
+    """Locks the worker's `.alive` file until the process ends; gives the descriptor, which must stay open."""
+    descriptor = os.open(folder / f"{pid}.alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

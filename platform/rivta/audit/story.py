@@ -1,0 +1,152 @@
+"""The calls of one correlation id as a story for a person: who called whom, what each hop took, where it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from rivta.router.record import CallRecord
+from rivta.soap.faults import Fault
+
+_TEXTS = {fault.value.code: fault.value.text for fault in Fault}
+_NAMESPACE = re.compile(r"urn:riv:.*:(?P<name>[^:]+)Responder:(?P<major>\d+)")
+_CLOCKS_DIFFER = timedelta(milliseconds=250)
+"""By so much the clocks of two platforms may differ before their calls are not seen as one within the other."""
+_WIDTH = 66
+_BRANCH = "      "
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A call through one platform, and the calls through other platforms that it led to."""
+
+    record: CallRecord
+    onward: tuple[Hop, ...]
+
+
+def short_contract(namespace: str | None) -> str:
+    """`GetDiagnosis:2` for a contract's namespace; anything else as it is, nothing as `-`."""
+    match = _NAMESPACE.fullmatch(namespace or "")
+    return f"{match['name']}:{match['major']}" if match else namespace or "-"
+
+
+def hops(records: Sequence[CallRecord]) -> list[Hop]:
+    """The calls, each under the one that it was made for: the latest before it, by the platform that called it."""
+    # Arrival is recorded to the millisecond; of two calls in the same one, the longer holds the other.
+    ordered = sorted(records, key=lambda record: (_start(record), -record.elapsed_ms))
+    onward: dict[str | None, list[CallRecord]] = {}
+    for index, record in enumerate(ordered):
+        parent = next((other for other in reversed(ordered[:index]) if _leads_to(other, record)), None)
+        onward.setdefault(None if parent is None else parent.id, []).append(record)
+
+    def hop(record: CallRecord) -> Hop:
+        return Hop(record, tuple(hop(child) for child in onward.get(record.id, ())))
+
+    return [hop(record) for record in onward.get(None, ())]
+
+
+def tell(records: Sequence[CallRecord], *, names: Mapping[str, str], zone: tzinfo | None = None) -> list[str]:
+    """The story in lines of text. `names`: short names of platforms by HSA-id; `zone`: for times, local when None."""
+    lines: list[str] = []
+    for hop in hops(records):
+        if lines:
+            lines.append("")
+        lines += _heading(hop.record, zone)
+        lines.append("")
+        lines.append(f"  {hop.record.sender or 'not identified'}  (consumer)")
+        lines += _arrow([_bytes(hop.record.bytes_in)])
+        lines += _through(hop, names)
+    return lines
+
+
+def _heading(record: CallRecord, zone: tzinfo | None) -> Iterator[str]:
+    time = _start(record).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f %Z")
+    yield f"{short_contract(record.contract)} to {record.logical_address or '-'}, {time}"
+    status = f"HTTP {record.http_status}" if record.http_status else "the consumer left before the answer"
+    yield f"{record.outcome}, {status}, {record.elapsed_ms:.1f} ms"
+    yield f"correlation id {record.correlation_id}"
+
+
+def _through(hop: Hop, names: Mapping[str, str]) -> Iterator[str]:
+    """The platform, and below it where the call went on to, or why it did not."""
+    record = hop.record
+    name = names.get(record.platform)
+    own_ms = None if _is_unanswered(record) else record.elapsed_ms - (record.producer_ms or 0.0)
+    yield _timed(f"  {record.platform}  ({name or 'platform'})", own_ms)
+    if record.outcome != "routed":
+        yield from _ending(record)
+        if not hop.onward:
+            return
+    for onward in hop.onward:
+        on_the_way = (record.producer_ms or 0.0) - onward.record.elapsed_ms
+        between = [f"{on_the_way:.1f} ms on the way"] if len(hop.onward) == 1 and record.producer_ms else []
+        lines = [*_arrow([*_found(record), *between]), *_through(onward, names)]
+        yield from lines if len(hop.onward) == 1 else (f"{_BRANCH}{line}" for line in lines)
+    if not hop.onward:
+        yield from _arrow(_found(record))
+        yield _timed(f"  {record.producer_url or '-'}  (producer)", record.producer_ms)
+        yield f"     answered HTTP {record.http_status}, {_bytes(record.bytes_out)}"
+        yield from _violations(record)
+
+
+def _found(record: CallRecord) -> list[str]:
+    profiles = dict.fromkeys(profile for profile in (record.profile_in, record.profile_out) if profile)
+    found = {
+        "route": record.route_trace,
+        "permission": record.permission_trace,
+        "profile": " to ".join(profiles),
+        "publication": "" if record.publication is None else str(record.publication),
+    }
+    return [f"{name} {value}" for name, value in found.items() if value]
+
+
+def _ending(record: CallRecord) -> Iterator[str]:
+    """Why the call ended here."""
+    yield f"   ✗ {record.outcome} {_TEXTS.get(record.outcome, '')}".rstrip()
+    if record.detail:
+        yield f"     {' '.join(record.detail.split())}"
+    traces = {"route": record.route_trace, "permission": record.permission_trace, "to": record.producer_url}
+    for name, value in traces.items():
+        if value:
+            yield f"     {name} {value}"
+    if record.producer_ms is not None:
+        yield f"     the producer took {record.producer_ms:.1f} ms"
+    elif _is_unanswered(record):
+        yield f"     after {record.elapsed_ms:.1f} ms"
+    yield from _violations(record)
+
+
+def _is_unanswered(record: CallRecord) -> bool:
+    """The producer was called and did not answer: whose the time was is not known."""
+    return record.outcome == Fault.PRODUCER_TROUBLE.value.code and record.producer_ms is None
+
+
+def _violations(record: CallRecord) -> Iterator[str]:
+    for violation in record.violations:
+        yield f"     {violation.message}, line {violation.line}: {violation.reason} ({violation.path})"
+
+
+def _arrow(notes: Sequence[str]) -> Iterator[str]:
+    for note in notes or [""]:
+        yield f"   │   {note}".rstrip()
+    yield "   ▼"
+
+
+def _timed(text: str, milliseconds: float | None) -> str:
+    return text if milliseconds is None else f"{text:<{_WIDTH}}{milliseconds:>9.1f} ms"
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} bytes"
+
+
+def _start(record: CallRecord) -> datetime:
+    time = datetime.fromisoformat(record.time)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def _leads_to(record: CallRecord, other: CallRecord) -> bool:
+    ended = _start(record) + timedelta(milliseconds=record.elapsed_ms)
+    return other.sender == record.platform and _start(other) <= ended + _CLOCKS_DIFFER

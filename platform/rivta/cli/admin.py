@@ -1,0 +1,85 @@
+"""The admin API of a running platform, for the commands that use it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rivta.run.home import Home, HomeError
+
+if TYPE_CHECKING:
+    import requests
+
+_SECONDS = 30.0
+
+
+class AdminClient:
+    """One platform's admin API. Every error is a ClickException of one line."""
+
+    def __init__(self, home: Home, platform: str, *, seconds: float = _SECONDS) -> None:
+        """Raises ClickException when no pair runs in `home` or it has no such platform."""
+        try:
+            platforms = home.endpoints()["platforms"]
+            self._base = platforms[platform]["admin"]
+            self._token = home.admin_token()
+        except HomeError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyError:
+            raise click.ClickException(
+                f"{home.folder} has no platform {platform!r}, but {', '.join(platforms)}"
+            ) from None
+        self._platform = platform
+        self._seconds = seconds
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The JSON at `path`, as `/status`. Parameters that are None are left out."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON answer to a JSON body; None when the answer is empty."""
+        return self.request("POST", path, body=body)
+
+    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        """The JSON answer to any request; None when it is empty."""
+        import requests
+
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy in the environment is not for the loopback
+            try:
+                answer = session.request(
+                    method,
+                    f"{self._base}{path}",
+                    params={name: value for name, value in (params or {}).items() if value is not None},
+                    json=body,
+                    headers={"Authorization": f"Bearer {self._token}"},
+                    timeout=self._seconds,
+                )
+            except requests.RequestException as error:
+                raise click.ClickException(
+                    f"the keeper of {self._platform} does not answer at {self._base} ({type(error).__name__}): "
+                    "see `rivta status`"
+                ) from error
+            return self._content(answer)
+
+    def _content(self, answer: "requests.Response") -> Any:
+        if not answer.ok:
+            raise click.ClickException(_problem(answer))
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise click.ClickException(f"{answer.url} answered with something else than JSON") from error
+
+
+def _problem(answer: "requests.Response") -> str:
+    """The refusal in one line: RFC 9457 gives `title` and `detail`."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    title, detail = str(problem.get("title", "")), str(problem.get("detail", ""))
+    text = ": ".join(part for part in (title, detail) if part) or f"{answer.url}: {answer.reason}"
+    return f"{' '.join(text.split())} (HTTP {answer.status_code})"

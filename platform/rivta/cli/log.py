@@ -1,0 +1,186 @@
+"""`rivta log`: what happened to calls, over both platforms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import click
+
+if TYPE_CHECKING:
+    from rivta.router.record import CallRecord
+    from rivta.run.home import Home
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_AGO = re.compile(r"(?P<number>\d{1,9})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_STORY_LIMIT = 1000
+_NOT_FOUND = "(HTTP 404)"
+
+
+class Time(click.ParamType[datetime]):
+    """A point in time: so long ago (`10m`, `2h`, `1d`), or ISO 8601, local where it names no zone."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            ago = _AGO.fullmatch(value)
+            if ago:
+                return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: write 10m, 2h, 1d, or 2026-11-24T12:00", param, ctx)
+
+
+def _common_options(command: _Command) -> _Command:
+    command = click.option("--json", "as_json", is_flag=True, help="Print one CallRecord per line.")(command)
+    command = click.option("--platform", metavar="NAME", help="Only this platform.  [default: all of the pair]")(
+        command
+    )
+    return click.option("--home", metavar="DIR", help="Folder of the pair.")(command)
+
+
+@click.group(name="log", epilog="Example: rivta log search --outcome failed --since 1h")
+def command() -> None:
+    """Search the call log."""
+
+
+@command.command(epilog="Example: rivta log search --contract GetDiagnosis --to SE2321000016-KS --since 10m")
+@click.option("--since", type=Time(), help="From then on: 10m, 2h, 1d ago, or ISO 8601.")
+@click.option("--until", type=Time(), help="Before then.")
+@click.option("--correlation-id", metavar="ID", help="One consumer's call, on every platform it crossed.")
+@click.option("--sender", metavar="HSA-ID", help="Who called the platform.")
+@click.option("--contract", metavar="CONTRACT", help="GetDiagnosis, GetDiagnosis:2 or a whole namespace.")
+@click.option("--to", "logical_address", metavar="ADDRESS", help="The logical address called.")
+@click.option(
+    "--outcome", metavar="OUTCOME", help="routed, a code such as VP007, http-413, or failed for all but routed."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many calls.")
+@_common_options
+def search(home: str | None, platform: str | None, as_json: bool, limit: int, **filters: Any) -> None:
+    """Show the calls that match everything given, newest first.
+
+    A call that crossed both platforms stands there twice, with the same correlation id.
+    """
+    from rivta.run.home import resolve
+
+    folder = resolve(home)
+    params = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()}
+    found = _newest_first(_calls(folder, platform, params | {"limit": limit}))[:limit]
+    if as_json:
+        _print_json(found)
+    else:
+        _print_table(found, _names(folder))
+
+
+@command.command(epilog="Example: rivta log show 8f14e45f-ceea-467f-a9f6-6b2d7e0a7c11")
+@click.argument("id")
+@_common_options
+def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None:
+    """Tell the whole story of a call, by its correlation id or the id of one record."""
+    from rivta.audit.story import tell
+    from rivta.run.home import resolve
+
+    folder = resolve(home)
+    found = _trace(folder, platform, id)
+    if not found:
+        raise click.ClickException(
+            f"no call in {folder.folder} has the id {id}: `rivta log search` shows what is there; "
+            "a call is in the log about a second after its answer"
+        )
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(tell(found, names=_names(folder))))
+
+
+def _trace(home: Home, platform: str | None, id: str) -> list[CallRecord]:
+    """Every call with the correlation id `id`, or with that of the record `id`; oldest first."""
+    found = _calls(home, platform, {"correlation_id": id, "limit": _STORY_LIMIT})
+    if not found:
+        ids = {record.correlation_id for record in _by_id(home, platform, id)}
+        for correlation_id in ids:
+            found += _calls(home, platform, {"correlation_id": correlation_id, "limit": _STORY_LIMIT})
+    return _newest_first(found)[::-1]
+
+
+def _calls(home: Home, platform: str | None, params: Mapping[str, Any]) -> list[CallRecord]:
+    from rivta.cli.admin import AdminClient
+
+    answers = [AdminClient(home, name).get("/calls", params) for name in _platforms(home, platform)]
+    return [record for answer in answers for record in _records(answer)]
+
+
+def _by_id(home: Home, platform: str | None, id: str) -> list[CallRecord]:
+    from rivta.cli.admin import AdminClient
+
+    found = []
+    for name in _platforms(home, platform):
+        try:
+            found += _records(AdminClient(home, name).get(f"/calls/{quote(id, safe='')}"))
+        except click.ClickException as error:
+            if not error.message.endswith(_NOT_FOUND):
+                raise
+    return found
+
+
+def _records(answer: Any) -> list[CallRecord]:
+    """The calls in an answer: a list of them under `calls`, or a single one."""
+    from rivta.router.record import CallRecord
+
+    try:
+        return [CallRecord.from_fields(fields) for fields in answer.get("calls", [answer])]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise click.ClickException("the keeper did not answer with calls: is it of the same version?") from error
+
+
+def _platforms(home: Home, platform: str | None) -> list[str]:
+    return [platform] if platform else list(home.endpoints()["platforms"])
+
+
+def _names(home: Home) -> dict[str, str]:
+    """The short names of the platforms by their HSA-ids."""
+    return {endpoints["id"]: name for name, endpoints in home.endpoints()["platforms"].items()}
+
+
+def _newest_first(records: Sequence[CallRecord]) -> list[CallRecord]:
+    return sorted(records, key=lambda record: (datetime.fromisoformat(record.time), record.id), reverse=True)
+
+
+def _print_json(records: Sequence[CallRecord]) -> None:
+    for record in records:
+        click.echo(record.to_json())
+
+
+def _print_table(records: Sequence[CallRecord], names: Mapping[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from rivta.audit.story import short_contract
+
+    if not records:
+        click.echo("no calls")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("time", "platform", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("ms", justify="right", no_wrap=True)
+    for heading in ("contract", "logical address", "sender", "correlation id"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        table.add_row(
+            datetime.fromisoformat(record.time).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3],
+            Text(names.get(record.platform, record.platform)),
+            Text(record.outcome, style="" if record.outcome == "routed" else "red"),
+            f"{record.elapsed_ms:.1f}",
+            *(Text(text or "-") for text in (short_contract(record.contract), record.logical_address, record.sender)),
+            Text(record.correlation_id),
+        )
+    Console().print(table)

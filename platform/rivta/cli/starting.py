@@ -1,0 +1,171 @@
+"""How a start is shown: on the terminal, or over a pipe to the command that waits for a detached one."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+    from rich.table import Table
+
+    from rivta.run.assembly import Assembly
+    from rivta.run.endpoints import Endpoints
+    from rivta.run.home import Home
+
+_WIDTH = 100
+
+
+class TerminalReporter:
+    """Shows the step as one changing line on stderr, when that is a terminal, and the result when ready."""
+
+    def __init__(self, show: Callable[["Endpoints", str | None], None]) -> None:
+        self._show = show
+        self._line: Status | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            self._line = Console(stderr=True).status("starting")
+            self._line.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def step(self, text: str) -> None:
+        if self._line is not None:
+            self._line.update(text)
+
+    def ready(self, assembly: "Assembly", warning: str | None) -> None:
+        self._clear()
+        self._show(assembly.endpoints, warning)
+
+    def _clear(self) -> None:
+        if self._line is not None:
+            self._line.stop()
+            self._line = None
+
+
+class PipeReporter:
+    """Writes one JSON object a line for `follow`; goes on in silence when nobody reads any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe: IO[str] | None = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def step(self, text: str) -> None:
+        self._write({"step": text})
+
+    def ready(self, assembly: "Assembly", warning: str | None) -> None:
+        self._write({"ready": assembly.endpoints, "warning": warning})
+        self._close()
+
+    def failed(self, message: str, log_lines: Iterable[str]) -> None:
+        """Why there is nothing running."""
+        self._write({"failed": message, "log": list(log_lines)})
+        self._close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._pipe is None:
+            return
+        try:
+            self._pipe.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._pipe.flush()
+        except BrokenPipeError:
+            self._close()
+
+    def _close(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                return
+
+
+def follow(pipe: IO[str], reporter: TerminalReporter) -> tuple["Endpoints", str | None]:
+    """What a detached start published and warned of. Raises ClickException when it failed."""
+    for line in pipe:
+        content = json.loads(line)
+        if "step" in content:
+            reporter.step(content["step"])
+        elif "ready" in content:
+            return content["ready"], content["warning"]
+        else:
+            show_log_lines(content["log"])
+            raise click.ClickException(content["failed"])
+    raise click.ClickException("the supervisor ended without a word: see log/supervisor.log in the home")
+
+
+def show_log_lines(lines: Iterable[str]) -> None:
+    """The last words of a process that failed, before the one line that says so."""
+    for line in lines:
+        click.echo(f"  | {line}", err=True)
+
+
+def show_pair(endpoints: "Endpoints", home: "Home", warning: str | None, *, names: tuple[str, ...] = ()) -> None:
+    """The table of addresses and identities, and what to try first."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A URL is there to be copied: better a line that the terminal wraps than one that is broken in two.
+    console.width = max(console.width, _WIDTH)
+    console.print(_table("Platform", "Calls", "Admin API", "HSA-id", rows=_platforms(endpoints)))
+    if endpoints["identities"]:
+        console.print(_table("Consumer", "Certificate (its key is beside it)", "HSA-id", rows=_consumers(endpoints)))
+        console.print(_table("Stub producer", "Address", "Logical addresses", rows=_producers(endpoints)))
+        console.print(
+            _table("Patient", "", rows=((patient["id"], patient["name"]) for patient in endpoints["patients"]))
+        )
+    _print_lines(console, endpoints, home, warning, names)
+
+
+def _table(*columns: str, rows: Iterable[tuple[str, ...]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
+    for column in columns:
+        table.add_column(column, no_wrap=column != "Logical addresses")
+    for row in rows:
+        table.add_row(*row)
+    table.add_row()
+    return table
+
+
+def _platforms(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
+    for name, platform in endpoints["platforms"].items():
+        yield name, platform["https"], platform["admin"], platform["id"]
+
+
+def _consumers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
+    for name, identity in endpoints["identities"].items():
+        yield name, identity["cert"], identity["hsa_id"]
+
+
+def _producers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
+    for producer in endpoints["producers"]:
+        yield producer["name"], producer["url"], " ".join(producer["logical_addresses"])
+
+
+def _print_lines(
+    console: "Console", endpoints: "Endpoints", home: "Home", warning: str | None, names: tuple[str, ...]
+) -> None:
+    lines = [f"CA to trust: {endpoints['ca']}", f"For programs: {home.endpoints_file}"]
+    if names:
+        lines.append(f"Other machines call this one as {', '.join(names)}, on the same ports")
+    if endpoints["producers"] and endpoints["patients"]:
+        address = endpoints["producers"][0]["logical_addresses"][0]
+        patient = endpoints["patients"][0]["id"]
+        lines.append(f"Try: rivta call GetDiagnosis --home {home.folder} --to {address} --patient {patient}")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    if warning:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)

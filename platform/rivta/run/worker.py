@@ -1,0 +1,235 @@
+"""A worker: the process that carries calls. It imports no spyne, SQLAlchemy or YAML; all state is the keeper's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from rivta import shipped
+from rivta.audit.metrics import WorkerMetrics
+from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
+from rivta.catalogue.serving import CurrentTable
+from rivta.contracts.installed import Contracts
+from rivta.contracts.validation import Validators
+from rivta.router.client import ProducerClient
+from rivta.router.front import ContractDocuments, front
+from rivta.router.pipeline import Router
+from rivta.router.policy import Handling, Policy, Validation
+from rivta.router.record import CallRecord, CannotRecord
+from rivta.router.server import Limits, Listener, serve
+from rivta.run.child import Child
+from rivta.run.settings import Settings
+from rivta.soap.identifiers import ContractNamespace, HsaId
+from rivta.tls.contexts import client_context, server_context
+from rivta.tls.revocation import Refresh, RevocationFile
+from rivta.tls.sender import Sender
+
+_log = logging.getLogger("rivta.run.worker")
+
+_TABLE_SECONDS = 0.25
+_REVOCATION_SECONDS = 1.0
+_METRICS_SECONDS = 0.5
+_DRAIN_SECONDS = 30.0
+
+
+def main(config: Path, index: int, child: Child) -> None:
+    """Carries calls until the supervisor says stop. `config` is the platform's settings file."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings.load(config)
+    metrics = WorkerMetrics(settings.platform.state / "metrics")
+    uvloop.run(_work(settings, index, child, metrics))
+
+
+async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMetrics) -> None:
+    asyncio.get_running_loop().set_exception_handler(_note_loop_error)
+    state = settings.platform.state
+    tls = settings.tls
+    contracts = Contracts.load(
+        shipped.folder("contracts") / "xsd", *([settings.contracts.installed] if settings.contracts.installed else [])
+    )
+    validators = Validators(contracts)
+    table = CurrentTable(state / "tables")
+    revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])
+    spool = SpoolWriter(
+        state / "spool",
+        writer=f"{settings.platform.short_name}-worker-{index}",
+        boot=uuid.uuid4().hex,
+        mode=settings.call_log.mode,
+        clock=_now,
+        capacity=settings.call_log.capacity,
+        segment_bytes=settings.call_log.segment_bytes,
+    )
+    producers = ProducerClient(client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted))
+    router = Router(
+        _policy(settings),
+        table=lambda: table.decisions,
+        contracts=contracts,
+        validators=validators,
+        producers=producers,
+        is_revoked=revocations.is_revoked,
+        now=_now,
+        recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
+    )
+    await _until_there_is_a_table(table, child)
+    listener = await serve(
+        front(router.carry, path="/vp", documents=ContractDocuments(contracts, settings.url)),
+        listening=child.listeners["https"],
+        tls=server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted),
+        limits=Limits(max_body_bytes=settings.limits.max_body_bytes, header_seconds=settings.limits.header_seconds),
+    )
+    drained = asyncio.Event()
+    chores = [
+        asyncio.create_task(spool.run(drained)),
+        asyncio.create_task(_every(_TABLE_SECONDS, lambda: _switch_table(table))),
+        asyncio.create_task(_every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
+        asyncio.create_task(_every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
+    ]
+    child.ready()
+    # The first refusal must not stall the calls beside it for the quarter second that explaining takes to load.
+    await asyncio.to_thread(_warm, validators, contracts)
+    await child.stopped()
+    await listener.close(drain_seconds=_DRAIN_SECONDS)
+    await producers.close()
+    drained.set()
+    await chores[0]
+    for chore in chores[1:]:
+        chore.cancel()
+    spool.close()
+
+
+class _Recorder:
+    """Takes call records to the spool and the metrics."""
+
+    def __init__(self, spool: SpoolWriter, metrics: WorkerMetrics, *, durable: bool) -> None:
+        self._spool = spool
+        self._metrics = metrics
+        self._durable = durable
+
+    def check(self) -> None:
+        try:
+            self._spool.check()
+        except (SpoolFull, SpoolFailed) as error:
+            raise CannotRecord(str(error)) from error
+
+    async def add(self, record: CallRecord) -> None:
+        self._metrics.observe(record)
+        if not self._durable:
+            self._spool.append(record)
+            return
+        try:
+            await self._spool.append_durably(record)
+        except (SpoolFull, SpoolFailed) as error:
+            raise CannotRecord(str(error)) from error
+
+
+class _Revocations:
+    """The revocation lists in force, one for each trusted authority."""
+
+    def __init__(self, files: list[RevocationFile]) -> None:
+        self._files = files
+
+    def is_revoked(self, sender: Sender) -> bool:
+        return any(file.current.is_revoked(sender.issuer_key, sender.serial) for file in self._files)
+
+    async def refresh(self, listener: Listener) -> None:
+        """Reads changed lists, then cuts the connections of those who stand in them."""
+        for file in self._files:
+            before = file.problem
+            refreshed = await asyncio.to_thread(file.refresh)
+            if refreshed is Refresh.KEPT and file.problem != before:
+                _log.error("the revocation list in force stays: %s", file.problem)
+            if refreshed is Refresh.RELOADED:
+                cut = listener.drop(self.is_revoked)
+                _log.info("revocation list read again; %d connections cut", cut)
+
+
+def _policy(settings: Settings) -> Policy:
+    """The platform's settings as the pipeline reads them. Its workers share the limits that hold for all of it."""
+    workers = settings.platform.workers
+    validation = settings.validation
+    return Policy(
+        platform=HsaId(settings.platform.hsa_id),
+        platform_name=settings.platform.name,
+        validation=Validation(
+            request=Handling(validation.request),
+            response=Handling(validation.response),
+            contracts={
+                ContractNamespace(namespace): (
+                    Handling(own.request or validation.request),
+                    Handling(own.response or validation.response),
+                )
+                for namespace, own in validation.contracts.items()
+            },
+            reject_unknown_contract=validation.unknown_contract == "reject",
+            max_bytes=validation.max_bytes,
+            checks_large=validation.large == "thread",
+        ),
+        original_consumer_allowed=frozenset(map(HsaId, settings.original_consumer.allowed)),
+        producer_seconds=settings.timeouts.producer_seconds,
+        producer_seconds_of={ContractNamespace(n): seconds for n, seconds in settings.timeouts.contracts.items()},
+        connect_seconds=settings.timeouts.connect_seconds,
+        retry_attempts=settings.retry.attempts,
+        retry_delay_seconds=settings.retry.delay_seconds,
+        max_answer_bytes=settings.limits.max_body_bytes,
+        in_flight_per_producer=math.ceil(settings.limits.in_flight_per_producer / workers),
+        in_flight_per_platform=math.ceil(settings.limits.in_flight_per_platform / workers),
+        correlation_to_https=settings.correlation.to_https,
+        user_agent=settings.headers.user_agent,
+        content_type=settings.headers.content_type,
+    )
+
+
+def _warm(validators: Validators, contracts: Contracts) -> None:
+    for contract in contracts:
+        validators.compile(contract, explaining=True)
+
+
+async def _until_there_is_a_table(table: CurrentTable, child: Child) -> None:
+    """The keeper compiles the first table; until it has, a worker would only answer VP008."""
+    stopped = asyncio.create_task(child.stopped())
+    while not table.check() and not stopped.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)  # a file of another process is what is waited for
+    stopped.cancel()
+
+
+async def _switch_table(table: CurrentTable) -> None:
+    before = table.load_error
+    if table.check() and table.table is not None:
+        _log.info("publication %d, HSA version %d in force", table.table.publication, table.table.hsa_version)
+    elif table.load_error is not None and table.load_error != before:
+        _log.error("the table in force stays: %s", table.load_error)
+
+
+async def _show_figures(metrics: WorkerMetrics, router: Router, spool: SpoolWriter) -> None:
+    metrics.observe_worker(in_flight=router.in_flight, records_waiting=spool.backlog, records_dropped=spool.dropped)
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    """Does `chore` for ever; its failure is logged and does not end it."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await chore()
+        except Exception:  # noqa: BLE001 - tried again, and the calls go on
+            _log.exception("a chore failed and is tried again")
+
+
+def _note_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Failed handshakes and resets are the clients' affair; anything else is ours and gets its traceback."""
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        _log.info("a connection ended: %s", error)
+    else:
+        loop.default_exception_handler(context)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

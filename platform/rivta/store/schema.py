@@ -1,0 +1,153 @@
+"""Every table of the platform's database, and the one way time is kept in it.
+
+A change here comes with a migration in `migrations/versions` and its revision in `REVISIONS`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+REVISIONS = ("r0001",)
+"""Alembic revisions this program knows, oldest first; the last is the schema below."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: takes any timezone-aware datetime, gives it back aware and in UTC on every database.
+
+    SQLite has no type for it: there the UTC time is stored without zone, which sorts as text.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """`value` as the database stores it. Raises ValueError for a datetime without zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"time {value.isoformat()} has no zone: give an aware datetime")
+        instant = value.astimezone(UTC)
+        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The stored instant, aware, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    # The number is given by the publisher, not by the database: it is part of what is signed.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("signature", LargeBinary),
+    Column("content", LargeBinary, nullable=False, comment="gzip of canonical JSON"),
+    Column("routes", Integer, nullable=False),
+    Column("permissions", Integer, nullable=False),
+    Column("rollback_of", Integer),
+)
+
+hsa_versions = Table(
+    "hsa_versions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False, comment="gzip of canonical JSON"),
+    Column("units", Integer, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    # Columns are the fields of router.record.CallRecord, by the same names.
+    Column("id", Text, primary_key=True),
+    Column("time", UtcDateTime, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("sender", Text),
+    Column("original_consumer", Text),
+    Column("contract", Text),
+    Column("logical_address", Text),
+    Column("profile_in", Text),
+    Column("profile_out", Text),
+    Column("publication", Integer),
+    Column("hsa_version", Integer),
+    Column("route_trace", Text, nullable=False),
+    Column("permission_trace", Text, nullable=False),
+    Column("producer_url", Text),
+    Column("http_status", Integer, nullable=False),
+    Column("elapsed_ms", Float(53), nullable=False),
+    Column("producer_ms", Float(53)),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("violations", Text, nullable=False, comment="JSON array of RecordedViolation"),
+    Column("stored_request", Text),
+    Column("stored_response", Text),
+    # What is asked: newest first, one trace, one address, what failed. Senders and contracts are few: by time will do.
+    Index(None, "time"),
+    Index(None, "correlation_id"),
+    Index(None, "logical_address", "time"),
+    Index(None, "outcome", "time"),
+)
+
+call_gaps = Table(
+    "call_gaps",
+    metadata,
+    # Where the call log is known to miss records, and why: a log with holes must say so.
+    Column("id", Text, primary_key=True, comment="<writer>-<boot>-<sequence>-<kind>"),
+    Column("time", UtcDateTime, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False, comment="of the spool line at or after the hole"),
+    Column("kind", Text, nullable=False, comment="a member of audit.spool.GapKind"),
+    Column("missing", BigInteger, comment="records known to be missing; null when it cannot be known"),
+    Column("detail", Text, nullable=False),
+    Index(None, "time"),
+)
+
+spool_positions = Table(
+    "spool_positions",
+    metadata,
+    # How far the collector has read each boot of each writer; committed together with the calls that were read.
+    Column("writer", Text, primary_key=True),
+    Column("boot", Text, primary_key=True),
+    Column("segment", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False, comment="bytes of the segment that have been read"),
+    Column("sequence", BigInteger, nullable=False, comment="of the last line read; -1 before the first"),
+    Column("hash", Text, nullable=False, comment="SHA-256 of the last line read"),
+    Column("sealed", Boolean, nullable=False, comment="the last line read was the segment's seal"),
+    Column("time", UtcDateTime, nullable=False),
+)

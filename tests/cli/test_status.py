@@ -1,0 +1,65 @@
+"""`rivta status` and `rivta down` on a supervisor whose roles are fake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rivta.run.home import Home
+from rivta.run.lock import is_locked
+from tests.run.running import pids, running
+from tests.support import run_rivta
+
+pytestmark = pytest.mark.sockets
+
+
+def test_down_stops_the_pair_and_returns_when_it_is_gone(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        done = run_rivta("down", "--home", str(tmp_path))
+        assert (done.returncode, done.stdout) == (0, f"Stopped the pair in {tmp_path}.\n")
+        assert not is_locked(Home(tmp_path))
+        assert process.wait(5) == 0
+
+
+def test_down_where_nothing_runs_is_no_error(tmp_path: Path) -> None:
+    done = run_rivta("down", "--home", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, f"No pair runs in {tmp_path}.\n")
+
+
+def test_down_clears_up_after_a_killed_supervisor(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        process.kill()
+        process.wait(10)
+        done = run_rivta("down", "--home", str(tmp_path), "--json")
+    assert json.loads(done.stdout)["home"] == str(tmp_path)
+    assert not (tmp_path / "endpoints.json").exists()
+    assert not (tmp_path / "run" / "supervisor.json").exists()
+
+
+def test_status_shows_the_roles_and_bears_with_a_keeper_that_does_not_answer(tmp_path: Path) -> None:
+    with running(tmp_path, "serve", "serve"):
+        (tmp_path / "admin.token").write_text("token\n")
+        status = json.loads(run_rivta("status", "--home", str(tmp_path), "--json").stdout)
+        assert [role["name"] for role in status["roles"]] == ["worker-0", "worker-1"]
+        for role in status["roles"]:
+            assert role["state"] == "ready"
+            assert role["pid"] in pids(tmp_path)
+            assert role["uptime_s"] > 0
+            assert role["rss_mb"] > 1
+    assert "the keeper of national does not answer" in status["platforms"]["national"]["error"]
+
+
+def test_status_for_people_has_a_row_for_each_role(tmp_path: Path) -> None:
+    with running(tmp_path):
+        shown = run_rivta("status", "--home", str(tmp_path))
+    assert shown.returncode == 0
+    assert "worker-0" in shown.stdout
+    assert "ready" in shown.stdout
+
+
+def test_status_where_nothing_runs_says_what_to_do(tmp_path: Path) -> None:
+    shown = run_rivta("status", "--home", str(tmp_path))
+    assert shown.returncode == 1
+    assert shown.stderr == (
+        f"rivta: no pair runs in {tmp_path}: start one with `rivta up --home {tmp_path}`, or name another with --home\n"
+    )

@@ -1,0 +1,129 @@
+"""What every test stands on: no sockets unless marked, skips that may not happen, a throw-away CA, a running pair."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.support import CHECKOUT, Pair, logs_of, run_rivta
+
+# A test with one of these marks may open sockets.
+_MAY_OPEN_SOCKETS = ("sockets", "pair", "postgres", "browser")
+# What RIVTA_TESTS_REQUIRE may name, and the mark of the tests that need it.
+_REQUIRABLE = {"postgres": "postgres", "chromium": "browser", "contracts": "contracts"}
+
+hypothesis.settings.register_profile("rivta", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("rivta")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one pair, and those of one PostgreSQL server, run in one process: starting a second costs seconds."""
+    for item in items:
+        for name in ("pair", "postgres"):
+            if name in getattr(item, "fixturenames", ()) or item.get_closest_marker(name):
+                item.add_marker(getattr(pytest.mark, name))
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Turn a skip into a failure where RIVTA_TESTS_REQUIRE says that what the test needs is there."""
+    report = yield
+    lacking = [name for name in required_kinds() if item.get_closest_marker(_REQUIRABLE[name])]
+    if report.skipped and lacking and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"RIVTA_TESTS_REQUIRE names {', '.join(lacking)}, and this test was skipped: {report.longrepr}"
+        )
+    return report
+
+
+def required_kinds() -> list[str]:
+    """The kinds of test that may not be skipped, from RIVTA_TESTS_REQUIRE; UsageError for a word it does not know."""
+    kinds = [word for word in os.environ.get("RIVTA_TESTS_REQUIRE", "").split(",") if word]
+    unknown = sorted(set(kinds) - set(_REQUIRABLE))
+    if unknown:
+        raise pytest.UsageError(f"RIVTA_TESTS_REQUIRE: {unknown[0]!r} is not one of {', '.join(_REQUIRABLE)}")
+    return kinds
+
+
+def pytest_configure() -> None:
+    required_kinds()
+    # Processes that tests start import this checkout, whatever is installed.
+    roots = [str(CHECKOUT / "platform"), str(CHECKOUT)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse internet sockets in a test without a mark for them. (What uvloop opens by itself is out of its reach.)"""
+    if any(request.node.get_closest_marker(mark) for mark in _MAY_OPEN_SOCKETS):
+        return
+    for name in ("connect", "connect_ex", "bind"):
+        monkeypatch.setattr(socket.socket, name, _refusing(name, getattr(socket.socket, name)))
+
+
+def _refusing(name: str, original: Any) -> Any:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family == socket.AF_UNIX:
+            return original(self, address)
+        pytest.fail(f"socket.{name}({address!r}) in a test that is not marked `sockets`", pytrace=True)
+
+    return guarded
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """An empty folder with a short path: a Unix socket's name may have 107 bytes, and pytest's own folders are long."""
+    folder = Path(tempfile.mkdtemp(prefix="rv-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pair(short_folder: Path) -> Iterator[Pair]:
+    """A running pair with two workers per platform, shared by every test of the run that asks for it."""
+    home = short_folder / "pair"
+    started = run_rivta("up", "--home", str(home), "--port-base", "auto", "--workers", "2", "--detach", timeout=90)
+    try:
+        if started.returncode:
+            pytest.fail(f"rivta up ended with {started.returncode}:\n{started.stderr}{logs_of(home)}", pytrace=False)
+        yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
+    finally:
+        run_rivta("down", "--home", str(home))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(short_folder: Path) -> Iterator[str]:
+    """The URL of an empty database in a PostgreSQL server of our own, on a Unix socket. Skips where there is none."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    if not programs:
+        pytest.skip("PostgreSQL's server programs are not installed (apt-get install postgresql)")
+    folder = short_folder / "pg"
+    folder.mkdir()
+    as_owner: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "postgres")
+        short_folder.chmod(0o711)
+        as_owner = ["runuser", "-u", "postgres", "--"]
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*as_owner, str(programs[-1] / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60)
+
+    data = str(folder / "data")
+    run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "--username=rivta", "-D", data)
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://rivta@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "-D", data, "-m", "immediate", "stop")

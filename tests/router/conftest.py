@@ -1,0 +1,27 @@
+"""A development CA for the tests of the transport."""
+
+from pathlib import Path
+
+import pytest
+
+from rivta.tls.authority import Authority
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Certificates `server`, `consumer`, `nameless` (no HSA-id) and `elsewhere` (for another host)."""
+    made = Authority.ensure(tmp_path_factory.mktemp("ca"))
+    for name, hsa_id, host in (
+        ("server", "SE1-SERVER", "127.0.0.1"),
+        ("consumer", "SE1-CONSUMER", "127.0.0.1"),
+        ("nameless", None, "127.0.0.1"),
+        ("elsewhere", "SE1-ELSEWHERE", "elsewhere.example"),
+    ):
+        made.issue(name, hsa_id=hsa_id, common_name=name, organisation="Test", hosts=[host])
+    return made
+
+
+@pytest.fixture(scope="session")
+def issued(authority: Authority) -> Path:
+    """The folder with `<name>.pem` and `<name>.key`."""
+    return authority.folder / "issued"

@@ -1,0 +1,157 @@
+"""One platform's settings: read once, refused with everything that is wrong."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivta.run.assembly import child_environment
+from rivta.run.settings import Settings, SettingsError, keys
+from rivta.run.toml import to_toml
+
+FILE = Path("/etc/rivta/platform.toml")
+LEAST: dict[str, dict[str, Any]] = {
+    "platform": {"hsa_id": "SE165565594230-NTJP", "name": "NTJP"},
+    "listen": {"https": "127.0.0.1:20010"},
+    "tls": {"certificate": "own.pem", "key": "own.key", "trusted": ["ca.pem"]},
+}
+
+
+def problems(**changes: dict[str, Any]) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        Settings.parse({**LEAST, **changes}, FILE)
+    return str(error.value).splitlines()
+
+
+def test_the_least_that_a_platform_needs_is_enough() -> None:
+    settings = Settings.parse(LEAST, FILE)
+    assert settings.validation.request == "reject"
+    assert settings.validation.response == "report"
+    assert settings.limits.max_body_bytes == 50 * 1024 * 1024
+    assert settings.listen.http is None
+
+
+def test_a_platform_alone_waits_29_seconds_for_a_producer() -> None:
+    assert Settings.parse(LEAST, FILE).timeouts.producer_seconds == 29
+
+
+def test_paths_are_of_the_files_own_folder() -> None:
+    settings = Settings.parse(LEAST, FILE)
+    assert settings.tls.certificate == Path("/etc/rivta/own.pem")
+    assert settings.tls.trusted == (Path("/etc/rivta/ca.pem"),)
+    assert settings.platform.state == Path("/etc/rivta")
+    assert settings.database_url == "sqlite:////etc/rivta/rivta.sqlite"
+
+
+def test_an_unknown_key_is_refused_with_the_one_that_was_probably_meant() -> None:
+    assert problems(validation={"requests": "off"}) == [
+        f"{FILE}: validation.requests: unknown key: did you mean request?"
+    ]
+
+
+def test_an_unknown_section_is_refused_with_the_one_that_was_probably_meant() -> None:
+    assert problems(timeout={}) == [f"{FILE}: timeout: unknown key: did you mean timeouts?"]
+
+
+def test_an_insecure_switch_that_does_not_exist_is_refused() -> None:
+    assert problems(insecure={"hostnames": True}) == [f"{FILE}: insecure.hostnames: unknown key: none is known here"]
+
+
+def test_a_wrong_value_is_shown_with_what_was_expected() -> None:
+    assert problems(validation={"request": "rejekt"}) == [
+        f"{FILE}: validation.request: found \"rejekt\", expected 'reject', 'report' or 'off'"
+    ]
+
+
+@pytest.mark.parametrize("address", ["20010", ":20010", "localhost:", "localhost:99999", "localhost:x"])
+def test_a_listener_needs_an_address_and_a_port(address: str) -> None:
+    (problem,) = problems(listen={"https": address})
+    assert problem.startswith(f'{FILE}: listen.https: found "{address}", expected an address and a port')
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    found = problems(
+        platform={"hsa_id": "SE 1", "workers": 0},
+        validation={"contracts": {"urn:riv:x": {"request": "no"}}},
+        call_log={"mode": "fast"},
+    )
+    assert [line.split(": ")[1] for line in found] == [
+        "platform.hsa_id",
+        "platform.name",
+        "platform.workers",
+        "validation.contracts.urn:riv:x.request",
+        "call_log.mode",
+    ]
+
+
+def test_a_number_in_quotes_is_not_a_number() -> None:
+    assert problems(platform={**LEAST["platform"], "workers": "2"})[0].endswith("expected a valid integer")
+
+
+def test_the_database_url_may_hold_a_password_and_is_never_shown() -> None:
+    assert problems(database={"url": ["postgresql://rivta:hemligt@db/rivta"]}) == [
+        f"{FILE}: database.url: expected a valid string"
+    ]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"missing\.toml: cannot be read: No such file"):
+        Settings.load(tmp_path / "missing.toml")
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
+    file = tmp_path / "platform.toml"
+    file.write_text("[platform]\nhsa_id = SE1\n")
+    with pytest.raises(SettingsError, match=r"platform\.toml: is not TOML: .*line 2"):
+        Settings.load(file)
+
+
+def test_every_key_is_described_and_has_a_default_or_is_mandatory() -> None:
+    documented = list(keys())
+    assert [key.path for key in documented if not key.description] == []
+    assert {key.path for key in documented if key.default == "-"} == {
+        "platform.hsa_id",
+        "platform.name",
+        "listen.https",
+        "tls.certificate",
+        "tls.key",
+        "tls.trusted",
+    }
+
+
+def test_every_time_and_size_has_a_unit() -> None:
+    for key in keys():
+        assert key.unit or not key.path.endswith(("_seconds", "_bytes", "_days")), key.path
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    content = {**LEAST, "variables": {"takecare-ks": "https://localhost:20031/", "national": "https://[::1]:1/vp"}}
+    file = tmp_path / "platform.toml"
+    file.write_text(to_toml(content), encoding="utf-8")
+    assert Settings.load(file) == Settings.parse(content, file)
+
+
+@given(
+    st.dictionaries(
+        st.text(), st.one_of(st.text(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.lists(st.text()))
+    )
+)
+def test_any_text_survives_being_written_as_toml(values: dict[str, Any]) -> None:
+    assert tomllib.loads(to_toml({"table": values}))["table"] == values
+
+
+def test_reading_settings_needs_nothing_heavy() -> None:
+    program = (
+        "import sys, rivta.run.settings;"
+        "print(sorted({m.partition('.')[0] for m in sys.modules}"
+        "& {'yaml', 'sqlalchemy', 'spyne', 'lxml', 'aiohttp', 'cryptography', 'requests', 'rich', 'click'}))"
+    )
+    assert (
+        subprocess.check_output([sys.executable, "-c", program], text=True, env=child_environment(os.environ)) == "[]\n"
+    )
