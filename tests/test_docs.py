@@ -2,6 +2,7 @@
 
 A fenced block of kind `sh` holds commands, each on a line that starts with `$ `. A block of kind `text output` after it
 shows what the last of them prints: each of its lines must come up, in order; `...` stands for anything.
+Commands of kind `sh exit-1` are refused; Python of kind `python` is run as it stands.
 A block of kind `sh no-run` is not run; an HTML comment right above it says why.
 Variables that a command sets, and its folder, hold for the rest of the page, as in a terminal.
 """
@@ -47,18 +48,22 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(kind=found["kind"].strip(), above=found["above"].strip(), body=found["body"], line=line)
 
 
+def is_run(block: Block) -> bool:
+    return block.kind in {"sh", "sh exit-1", "python"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_blocks_are_of_kinds_that_are_checked(page: Path) -> None:
     wrong = []
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
-        if block.kind.startswith("sh") and block.kind not in {"sh", "sh no-run"}:
+        if block.kind.startswith("sh") and block.kind not in {"sh", "sh exit-1", "sh no-run"}:
             wrong.append(f"{where}: ```{block.kind}")
         if block.kind in {"", "shell", "bash", "console"}:
             wrong.append(
                 f"{where}: commands stand in ```sh, output in ```text output, anything else names its language"
             )
-        if block.kind == "sh" and not block.commands:
+        if block.kind in {"sh", "sh exit-1"} and not block.commands:
             wrong.append(f"{where}: no line starts with `$ `")
         if block.kind == "sh no-run" and not re.fullmatch(r"<!-- no-run: .{8,} -->", block.above):
             wrong.append(f"{where}: why is it not run? Say so above it: <!-- no-run: reason -->")
@@ -84,10 +89,14 @@ def command_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.pair
-@pytest.mark.parametrize("page", [page for page in PAGES if any(block.kind == "sh" for block in blocks(page))], ids=str)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(is_run(block) for block in blocks(page))], ids=lambda page: page.name
+)
 def test_commands_do_what_the_page_says(page: Path, pair: Pair, command_path: str, tmp_path: Path) -> None:
-    for name in ("routing", "docs"):  # pages speak of the checkout's folders; nothing may change in the real ones
+    # Pages are read in a checkout; nothing may change in the real one.
+    for name in ("routing", "contracts"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
+    (tmp_path / ".rivta").symlink_to(pair.home)
     environment = {
         "PATH": command_path,
         "HOME": str(tmp_path),
@@ -95,24 +104,40 @@ def test_commands_do_what_the_page_says(page: Path, pair: Pair, command_path: st
         "RIVTA_HOME": str(pair.home),
         "COLUMNS": "160",
     }
-    script = ["set -u"]
-    shown = list(blocks(page))
-    for block, following in zip(shown, [*shown[1:], None], strict=True):
-        if block.kind != "sh":
+    settled: list[str] = []
+    printed = where = ""
+    for block in blocks(page):
+        if block.kind == "text output":
+            lacking = first_line_lacking(block.body, printed)
+            assert lacking is None, f"{where}\ndoes not print\n  {lacking}\nbut\n{printed}"
+        if not is_run(block):
             continue
-        for command in block.commands:
-            result = in_shell([*script, command], environment, tmp_path)
-            where = f"{page.name}:{block.line}: {command}"
-            assert result.returncode == 0, f"{where}\nended with {result.returncode}\n{result.stdout}{result.stderr}"
+        for command in programs(block):
+            result = in_shell([*settled, on_ports_of(pair, command)], environment, tmp_path)
+            printed, where = result.stdout + result.stderr, f"{page.name}:{block.line}: {command}"
+            expected = 1 if block.kind == "sh exit-1" else 0
+            assert result.returncode == expected, f"{where}\nended with {result.returncode}\n{printed}"
             if re.match(r"(cd |[A-Za-z_]+=|export )", command):
-                script.append(command)
-        if following is not None and following.kind == "text output":
-            lacking = first_line_lacking(following.body, result.stdout)
-            assert lacking is None, f"{where}\ndoes not print\n  {lacking}\nbut\n{result.stdout}{result.stderr}"
+                settled.append(command)
+
+
+def programs(block: Block) -> list[str]:
+    """What a shell is given: the commands of the block, or Python's to read."""
+    if block.kind == "python":
+        return [f"python - <<'PYTHON'\n{block.body}\nPYTHON"]
+    return block.commands
+
+
+def on_ports_of(pair: Pair, command: str) -> str:
+    """The command with the ports that a page names, which are the default ones, replaced by those of the pair."""
+    for platform, port in (("national", 20010), ("regional", 20020)):
+        url = pair.endpoints["platforms"][platform]["https"]
+        command = command.replace(f"https://localhost:{port}/vp", url)
+    return command
 
 
 def in_shell(lines: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    command = ["bash", "-c", "\n".join(lines)]
+    command = ["bash", "-uc", "\n".join(lines)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False)
 
 

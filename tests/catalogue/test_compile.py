@@ -77,7 +77,7 @@ def test_a_route_to_no_producer_address_cannot_be_compiled(tmp_path: Path) -> No
     draft = read(
         tmp_path, tables="routes: [{logical_address: A, contracts: GetDiagnosis:2, producer_address: b}]"
     ).draft
-    with pytest.raises(UncompilableTable, match="tables.yaml:1: route to producer address 'b'"):
+    with pytest.raises(UncompilableTable, match=r"tables\.yaml:1: route to producer address 'b'"):
         compile_(content.encode(draft), tmp_path / "tables")
 
 

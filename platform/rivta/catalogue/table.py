@@ -34,8 +34,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _MMAP_BYTES = 1 << 34
 _HEADER = struct.Struct(">16sH10xI")
 
-_ROUTES = "SELECT address, contract, producer, valid_from, valid_to, file, line FROM routes"
-_PERMISSIONS = "SELECT address, consumer, contract, agreement, valid_from, valid_to, file, line FROM permissions"
+_ROUTES = "SELECT ordinal, address, contract, producer, valid_from, valid_to, file, line FROM routes"
+_PERMISSIONS = (
+    "SELECT ordinal, address, consumer, contract, agreement, valid_from, valid_to, file, line FROM permissions"
+)
 _ROUTES_AT = f"{_ROUTES} WHERE address_key = ? AND contract = ? ORDER BY ordinal"
 _PERMISSIONS_AT = f"{_PERMISSIONS} WHERE address_key = ? AND contract = ? AND consumer_key = ? ORDER BY ordinal"
 
@@ -47,6 +49,7 @@ class TableUnreadable(ValueError):
 class RouteRecord(NamedTuple):
     """A route as stored; bounds are microseconds since 1970, the second one the first outside."""
 
+    ordinal: int
     address: str
     contract: int
     producer: int
@@ -59,6 +62,7 @@ class RouteRecord(NamedTuple):
 class PermissionRecord(NamedTuple):
     """A permission as stored."""
 
+    ordinal: int
     address: str
     consumer: str
     contract: int

@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from rivta.router.policy import Handling, Policy, Validation
 from rivta.router.record import CallRecord, CannotRecord
 from rivta.router.server import Limits, Listener, serve
 from rivta.run.child import Child
+from rivta.run.chores import every
 from rivta.run.settings import Settings
 from rivta.soap.identifiers import ContractNamespace, HsaId
 from rivta.tls.contexts import client_context, server_context
@@ -88,9 +88,9 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     drained = asyncio.Event()
     chores = [
         asyncio.create_task(spool.run(drained)),
-        asyncio.create_task(_every(_TABLE_SECONDS, lambda: _switch_table(table))),
-        asyncio.create_task(_every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
-        asyncio.create_task(_every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
+        asyncio.create_task(every(_TABLE_SECONDS, lambda: _switch_table(table))),
+        asyncio.create_task(every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
+        asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
     ]
     child.ready()
     # The first refusal must not stall the calls beside it for the quarter second that explaining takes to load.
@@ -210,16 +210,6 @@ async def _switch_table(table: CurrentTable) -> None:
 
 async def _show_figures(metrics: WorkerMetrics, router: Router, spool: SpoolWriter) -> None:
     metrics.observe_worker(in_flight=router.in_flight, records_waiting=spool.backlog, records_dropped=spool.dropped)
-
-
-async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-    """Does `chore` for ever; its failure is logged and does not end it."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await chore()
-        except Exception:  # noqa: BLE001 - tried again, and the calls go on
-            _log.exception("a chore failed and is tried again")
 
 
 def _note_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

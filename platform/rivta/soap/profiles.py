@@ -22,7 +22,7 @@ def translate(envelope: etree._Element, head: Head, profile: Profile) -> bytes:
     if entry is not None and entry.tag != _ENTRY[profile]:
         # A new element, since renaming in place would leave the entry under a prefix that lies about its namespace.
         namespace = etree.QName(_ENTRY[profile]).namespace
-        renamed = etree.Element(_ENTRY[profile], dict(entry.attrib), nsmap={None: namespace})  # type: ignore[dict-item]
+        renamed = etree.Element(_ENTRY[profile], dict(entry.attrib), nsmap={None: namespace})  # type: ignore[dict-item,misc]
         renamed.text, renamed.tail = entry.text, entry.tail
         renamed.extend(entry)
         parent = entry.getparent()

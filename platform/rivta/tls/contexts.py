@@ -21,9 +21,9 @@ class TlsSetupError(ValueError):
 class _TellingSSLObject(ssl.SSLObject):
     """The server's end of a connection under asyncio or uvloop, which tells the client why its handshake failed.
 
-    Both event loops drop a connection whose handshake fails with OpenSSL's alert still unsent: the client sees a reset and
-    no reason. Here the failure looks like a handshake that waits for more, so the alert is sent; then the client leaves,
-    or the loop's handshake timeout ends it.
+    Both event loops drop a connection whose handshake fails with OpenSSL's alert still unsent: the client sees a reset
+    and no reason. Here the failure looks like a handshake that waits for more, so the alert is sent; then the client
+    leaves, or the loop's handshake timeout ends it.
     """
 
     _failed = False
