@@ -1,1 +1,1 @@
-
+"""What happened: spools, the call log, ECS lines, metrics."""

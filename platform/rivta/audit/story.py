@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from rivta.router.record import CallRecord
 from rivta.soap.faults import Fault
+from rivta.soap.identifiers import short_name
 
 _TEXTS = {fault.value.code: fault.value.text for fault in Fault}
-_NAMESPACE = re.compile(r"urn:riv:.*:(?P<name>[^:]+)Responder:(?P<major>\d+)")
 _CLOCKS_DIFFER = timedelta(milliseconds=250)
 """By so much the clocks of two platforms may differ before their calls are not seen as one within the other."""
 _WIDTH = 66
@@ -24,12 +23,6 @@ class Hop:
 
     record: CallRecord
     onward: tuple[Hop, ...]
-
-
-def short_contract(namespace: str | None) -> str:
-    """`GetDiagnosis:2` for a contract's namespace; anything else as it is, nothing as `-`."""
-    match = _NAMESPACE.fullmatch(namespace or "")
-    return f"{match['name']}:{match['major']}" if match else namespace or "-"
 
 
 def hops(records: Sequence[CallRecord]) -> list[Hop]:
@@ -63,7 +56,7 @@ def tell(records: Sequence[CallRecord], *, names: Mapping[str, str], zone: tzinf
 
 def _heading(record: CallRecord, zone: tzinfo | None) -> Iterator[str]:
     time = _start(record).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f %Z")
-    yield f"{short_contract(record.contract)} to {record.logical_address or '-'}, {time}"
+    yield f"{short_name(record.contract)} to {record.logical_address or '-'}, {time}"
     status = f"HTTP {record.http_status}" if record.http_status else "the consumer left before the answer"
     yield f"{record.outcome}, {status}, {record.elapsed_ms:.1f} ms"
     yield f"correlation id {record.correlation_id}"

@@ -1,1 +1,1 @@
-"""The addressing catalogue: routing tables from files to what routers read, publications, and the decision engine."""
+"""The addressing catalogue: tables, the one decision engine, lint, publications."""

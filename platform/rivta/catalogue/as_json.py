@@ -4,7 +4,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rivta.catalogue.decision import Explanation, Permission, Route
-from rivta.catalogue.rows import SWEDISH_TIME, Problem, short_name
+from rivta.catalogue.rows import SWEDISH_TIME, Problem
+from rivta.soap.identifiers import short_name
 
 if TYPE_CHECKING:
     from rivta.catalogue.publications import Publication

@@ -25,8 +25,8 @@ from rivta.catalogue.rows import (
     RouteRow,
     closes,
     opens,
-    short_name,
 )
+from rivta.soap.identifiers import short_name
 
 _HSA_ID = re.compile(r"SE\d{10}(?:\d\d)?-[0-9A-Za-z_-]+", re.IGNORECASE)
 _NUMBER_AS_ADDRESS = re.compile(r"\d{10,12}")

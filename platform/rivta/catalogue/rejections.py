@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from rivta.catalogue.decision import Rejection, RejectionReason
 from rivta.catalogue.levels import Kind, climbs, delimiter_objection, is_delimited, levels, tokens
-from rivta.catalogue.rows import ANY_ADDRESS, short_name
+from rivta.catalogue.rows import ANY_ADDRESS
 from rivta.catalogue.table import PermissionRecord, RouteRecord, Table, instant, microseconds
+from rivta.soap.identifiers import short_name
 
 NEAR_MISSES = 20
 """How many rows for another consumer or contract are listed for each address: hints, not candidates."""

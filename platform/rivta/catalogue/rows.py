@@ -178,11 +178,3 @@ def closes(bound: Bound | None) -> datetime | None:
     if bound == date.max:
         return None
     return datetime.combine(bound + timedelta(days=1), time(), SWEDISH_TIME).astimezone(UTC)
-
-
-def short_name(contract: str) -> str:
-    """`GetDiagnosis:2` for a contract's namespace; a namespace of another form as it is."""
-    words = contract.rsplit(":", 2)
-    if len(words) == 3 and words[1].endswith("Responder"):
-        return f"{words[1].removesuffix('Responder')}:{words[2]}"
-    return contract

@@ -1,1 +1,1 @@
-
+"""The command rivta, one module per command group."""

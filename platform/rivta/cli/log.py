@@ -163,7 +163,7 @@ def _print_table(records: Sequence[CallRecord], names: Mapping[str, str]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    from rivta.audit.story import short_contract
+    from rivta.soap.identifiers import short_name
 
     if not records:
         click.echo("no calls")
@@ -180,7 +180,7 @@ def _print_table(records: Sequence[CallRecord], names: Mapping[str, str]) -> Non
             Text(names.get(record.platform, record.platform)),
             Text(record.outcome, style="" if record.outcome == "routed" else "red"),
             f"{record.elapsed_ms:.1f}",
-            *(Text(text or "-") for text in (short_contract(record.contract), record.logical_address, record.sender)),
+            *(Text(text or "-") for text in (short_name(record.contract), record.logical_address, record.sender)),
             Text(record.correlation_id),
         )
     Console().print(table)

@@ -11,7 +11,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rivta.catalogue.decision import RejectionReason
-from rivta.catalogue.rows import SWEDISH_TIME, short_name
+from rivta.catalogue.rows import SWEDISH_TIME
+from rivta.soap.identifiers import short_name
 
 _MARKERS = {
     "(parent)": "above it in the HSA tree",

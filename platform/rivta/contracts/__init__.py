@@ -1,1 +1,1 @@
-"""Service contracts: those that are installed, whether a message fits one, and the WSDLs they are served as."""
+"""Service contracts: the folders they come in, checking messages against them, serving their WSDLs."""

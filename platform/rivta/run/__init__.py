@@ -1,1 +1,1 @@
-
+"""Processes: settings, assembly, supervisor, workers, keepers."""

@@ -23,3 +23,11 @@ class Profile(Enum):
     def parse(cls, text: str) -> "Profile":
         """The profile named by `text` in any case; ValueError if there is none."""
         return cls(text.strip().upper())
+
+
+def short_name(contract: str | None) -> str:
+    """`GetDiagnosis:2` for a contract's namespace; a namespace of another form as it is, none as `-`."""
+    words = (contract or "-").rsplit(":", 2)
+    if len(words) == 3 and words[1].endswith("Responder"):
+        return f"{words[1].removesuffix('Responder')}:{words[2]}"
+    return contract or "-"

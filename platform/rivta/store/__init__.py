@@ -1,1 +1,1 @@
-
+"""The database: engine, tables, migrations. Knows nothing of the rest."""
