@@ -47,7 +47,7 @@ up: setup
 	@exec $(BIN)/rivta up --tables routing
 
 check: lint types
-	@$(BIN)/python -m pytest -q -m 'not sockets and not pair and not postgres and not browser'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not sockets and not pair and not postgres and not browser'
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo 'make format puts these files into shape' >&2; exit 1; }

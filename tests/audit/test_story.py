@@ -1,11 +1,9 @@
 from dataclasses import replace
 from datetime import UTC
 
-import pytest
-
-from rivta.audit.story import Hop, hops, short_contract, tell
+from rivta.audit.story import Hop, hops, tell
 from rivta.router.record import RecordedViolation
-from tests.calls import DIAGNOSIS, NATIONAL, REGIONAL, ROUTED, call
+from tests.calls import NATIONAL, REGIONAL, ROUTED, call
 
 NAMES = {NATIONAL: "national", REGIONAL: "regional"}
 FIRST = ROUTED
@@ -144,11 +142,3 @@ def test_a_call_that_came_after_the_first_had_ended_is_a_call_of_its_own() -> No
     later = replace(SECOND, time="2026-11-24T12:00:05+00:00")
 
     assert len(hops([FIRST, later])) == 2
-
-
-@pytest.mark.parametrize(
-    ("namespace", "short"),
-    [(DIAGNOSIS, "GetDiagnosis:2"), ("urn:other", "urn:other"), (None, "-"), ("", "-")],
-)
-def test_a_contract_is_shortened_when_it_is_one(namespace: str | None, short: str) -> None:
-    assert short_contract(namespace) == short

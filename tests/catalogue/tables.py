@@ -11,9 +11,8 @@ from rivta.catalogue.compile import compile_table
 from rivta.catalogue.files import Reading, read_draft
 from rivta.catalogue.hsa import HsaTree, Unit
 from rivta.catalogue.lint import Report, Surroundings, check
-from rivta.catalogue.rows import short_name
 from rivta.catalogue.table import Table
-from rivta.soap.identifiers import ContractNamespace
+from rivta.soap.identifiers import ContractNamespace, short_name
 
 DIAGNOSIS = ContractNamespace("urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2")
 CONTACTS = ContractNamespace("urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3")

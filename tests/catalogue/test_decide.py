@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -121,12 +122,13 @@ def test_trace_of_an_unknown_address_with_a_default_route(tmp_path: Path) -> Non
 
 
 def test_trace_of_a_climb_that_ends_at_a_hit(tmp_path: Path) -> None:
-    parents = {
-        "SE0000000001_1234": "SE0000000002-1234",
-        "SE0000000002_1234": "SE0000000003-1234",
-        "SE0000000003_1234": None,
-    }
-    table = table_of(tmp_path, routes="SE0000000003-1234", **parents)
+    table = table_of(
+        tmp_path,
+        routes="SE0000000003-1234",
+        SE0000000001_1234="SE0000000002-1234",
+        SE0000000002_1234="SE0000000003-1234",
+        SE0000000003_1234=None,
+    )
     expected = "SE0000000001-1234,(parent),SE0000000002-1234,SE0000000003-1234"
     assert ask(table, "SE0000000001-1234").route_trace == expected
 
@@ -324,7 +326,17 @@ class Reference:
             return "VP007", place, "", route_trace, permission_trace
         return "routed", place, "any", route_trace, permission_trace
 
-    def search(self, receiver, contract, now, rows, order, *, climb, delimited):  # type: ignore[no-untyped-def]
+    def search(
+        self,
+        receiver: str,
+        contract: str,
+        now: datetime,
+        rows: Any,
+        order: list[str],
+        *,
+        climb: bool,
+        delimited: bool,
+    ) -> tuple[list[Any], str]:
         delimiter = self.rules.delimiter
         if delimiter and delimiter in receiver:
             if not delimited:
@@ -360,7 +372,7 @@ class Reference:
             unit = (known.parent if known else None) or "SE"
             yield unit
 
-    def valid(self, address, contract, now, rows):  # type: ignore[no-untyped-def]
+    def valid(self, address: str, contract: str, now: datetime, rows: Any) -> list[Any]:
         return [
             row
             for row in rows
@@ -437,7 +449,7 @@ def _drafts(draw: st.DrawFn) -> Draft:
 def _trees(draw: st.DrawFn) -> HsaTree:
     units: dict[str, str | None] = {}
     for unit in draw(st.permutations(["A", "a", "B", "C", "D"])):
-        units[unit] = draw(st.none() | st.just("SE") | st.sampled_from(list(units) or [None]))
+        units[unit] = draw(st.none() | st.sampled_from(["SE", *units]))
     kept = draw(st.sampled_from([units, {}]))
     return tree(**kept)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rivta.catalogue.rows import Resolution, closes, opens, short_name
+from rivta.catalogue.rows import Resolution, closes, opens
 from tests.catalogue.tables import DIAGNOSIS, PING
 
 
@@ -37,14 +37,6 @@ def test_the_last_day_of_the_calendar_is_never() -> None:
 @given(st.dates(min_value=date(1900, 1, 1), max_value=date(9999, 12, 30)))
 def test_a_row_ending_one_day_and_another_beginning_the_next_leave_no_gap(day: date) -> None:
     assert closes(day) == opens(day + timedelta(days=1))
-
-
-@pytest.mark.parametrize(
-    ("contract", "expected"),
-    [(DIAGNOSIS, "GetDiagnosis:2"), (PING, "PingForConfiguration:1"), ("urn:odd", "urn:odd"), ("", "")],
-)
-def test_the_short_name_of_a_contract(contract: str, expected: str) -> None:
-    assert short_name(contract) == expected
 
 
 def test_an_excepted_prefix_inverts_the_setting_of_its_kind() -> None:
