@@ -3,9 +3,13 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Seen = TypeVar("Seen")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -35,3 +39,12 @@ def logs_of(home: Path, lines: int = 15) -> str:
         tail = log.read_text(errors="replace").splitlines()[-lines:]
         parts.append("\n".join([f"--- {log.name}", *tail]))
     return "\n".join(parts)
+
+
+def until(look: Callable[[], Seen], *, seconds: float = 15, every: float = 0.02) -> Seen:
+    """What `look` sees once that is true, looked at again and again; fails with what it saw last."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain; seen last: {seen!r}"
+        time.sleep(every)
+    return seen

@@ -170,7 +170,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
-    done = subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], capture_output=True, text=True, check=False)
+    # Without PYTHONPATH, on which pip would find the checkout's rivta and call it installed.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [*pip, "--no-deps", "--no-index", str(wheel)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     # Not a site folder but a plain path: an editable rivta of that environment must not come along.
     (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -23,7 +23,7 @@ def test_a_call_over_both_platforms_reads_from_consumer_to_producer() -> None:
     assert (
         story(SECOND, FIRST)
         == """\
-GetDiagnosis:2 to SE2321000016-KS, 2026-11-24 12:00:00.000000 UTC
+GetDiagnosis:2 to SE2321000016-KS, 2026-11-24 12:00:00.000 UTC
 routed, HTTP 200, 48.5 ms
 correlation id 8f14e45f-ceea-467f-a9f6-6b2d7e0a7c11
 

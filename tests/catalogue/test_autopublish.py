@@ -142,6 +142,14 @@ def test_an_editor_that_truncates_first_and_writes_a_second_later_loses_nothing(
     assert node.in_force == 1
 
 
+def test_a_file_that_stays_emptied_changes_nothing_and_is_reported(node: Node) -> None:
+    node.start()
+    node.save("routes", "")
+    assert node.wait(3) == [State.REFUSED]
+    assert node.in_force == 1
+    assert "national/routes.yaml:0: is empty" in str(node.autopublisher.problem)
+
+
 def test_a_file_that_is_really_gone_is_believed_after_a_while(node: Node) -> None:
     node.start()
     node.save("more", ROUTE.replace("-KS", "-SOS"))
@@ -158,7 +166,7 @@ def test_a_broken_file_changes_nothing_and_is_reported_until_it_is_mended(node: 
     assert node.wait(1) == [State.REFUSED]
     assert node.in_force == 1
     assert [problem.file for problem in node.results[-1].errors] == ["national/routes.yaml"]
-    assert node.autopublisher.problem == "the draft has 1 error"
+    assert str(node.autopublisher.problem).startswith("the draft has 1 error: national/routes.yaml:1: not YAML")
     report = node.autopublisher.report
     assert report is not None
     assert report.errors == node.results[-1].errors

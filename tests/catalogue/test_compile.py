@@ -12,7 +12,7 @@ from rivta.catalogue import content
 from rivta.catalogue.compile import UncompilableTable, compile_table, read_current, resolve, switch_current
 from rivta.catalogue.hsa import HsaTree
 from rivta.catalogue.table import Table
-from tests.catalogue.tables import DIAGNOSIS, NOW, VARIABLES, read, tree
+from tests.catalogue.tables import DIAGNOSIS, VARIABLES, read, tree
 
 TABLE = """\
 components: {C: {name: c, platform: true}}
@@ -111,7 +111,16 @@ def test_old_tables_go_but_an_open_one_can_still_be_read(frozen: bytes, tmp_path
     assert len(list(oldest.routes(contract=DIAGNOSIS))) == 1
 
 
-def test_ten_thousand_routes_are_looked_up_by_index(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_goes_and_what_another_is_writing_stays(frozen: bytes, tmp_path: Path) -> None:
+    left, writing = tmp_path / ".0123-a.tmp", tmp_path / ".0123-b.tmp"
+    left.touch()
+    writing.touch()
+    os.utime(left, (1, 1))
+    switch_current(compile_(frozen, tmp_path), publication=1, hsa_version=1)
+    assert (left.exists(), writing.exists()) == (False, True)
+
+
+def test_every_look_up_goes_by_an_index(tmp_path: Path) -> None:
     rows = "".join(
         f"- {{logical_address: SE1-A{n}, contracts: GetDiagnosis:2, producer_address: a}}\n" for n in range(500)
     )
@@ -133,4 +142,3 @@ def test_ten_thousand_routes_are_looked_up_by_index(tmp_path: Path) -> None:
     connection.close()
     assert all(plan.startswith("SEARCH") for plan in plans), plans
     assert Table.open(path).routes_count == 501
-    assert NOW.tzinfo is not None

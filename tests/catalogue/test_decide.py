@@ -378,8 +378,8 @@ class Reference:
             for row in rows
             if row.logical_address.lower() == address.lower()
             and row.contract.lower() == contract.lower()
-            and (row.valid_from is None or opens(row.valid_from) <= now)
-            and (row.valid_to is None or now < closes(row.valid_to))
+            and (opens(row.valid_from) or now) <= now
+            and now < (closes(row.valid_to) or datetime.max.replace(tzinfo=UTC))
         ]
 
 

@@ -79,11 +79,18 @@ def test_files_are_merged_and_each_row_knows_its_own(tmp_path: Path) -> None:
     assert [str(row.place) for row in draft.routes] == ["a.yaml:1", "b.yaml:2"]
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "routes:\n", "routes: []\n", "components: {}\n"])
+@pytest.mark.parametrize("text", ["# only a comment\n", "---\n", "routes:\n", "routes: []\n", "components: {}\n"])
 def test_a_file_that_says_nothing_is_an_empty_draft(tmp_path: Path, text: str) -> None:
     reading = read(tmp_path, tables=text)
     assert reading.problems == ()
     assert reading.draft.is_empty
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "\ufeff"])
+def test_a_file_with_nothing_at_all_in_it_is_a_mistake(tmp_path: Path, text: str) -> None:
+    reading = read(tmp_path, tables=text)
+    assert [(problem.file, problem.rule) for problem in reading.problems] == [("tables.yaml", "empty-file")]
+    assert not reading.is_whole
 
 
 def test_numbers_and_words_that_yaml_means_otherwise_are_taken_as_they_are_spelled(tmp_path: Path) -> None:

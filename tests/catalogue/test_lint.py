@@ -165,5 +165,5 @@ def test_a_second_resolution_in_another_file_is_an_error(tmp_path: Path) -> None
 
 
 def test_an_empty_draft_is_no_mistake(tmp_path: Path) -> None:
-    report = checked(tmp_path, "", hsa=HsaTree())
+    report = checked(tmp_path, "# nothing yet\n", hsa=HsaTree())
     assert (report.errors, report.warnings) == ((), ())

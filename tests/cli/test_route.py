@@ -1,7 +1,8 @@
 """`rivta route` as scripts and people meet it: on files, and asking a keeper."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rivta import shipped
+from rivta.cli.admin import AdminClient
 from rivta.cli.route import command
+from rivta.run.home import Home
 from rivta.soap import namespaces
 from tests.catalogue.tables import written
+from tests.support import Pair
 
 ROUTING = shipped.folder("routing")
 
@@ -295,3 +299,40 @@ def test_history_shows_publications_newest_first(tmp_path: Path, monkeypatch: py
 def test_words_of_a_message_are_not_taken_for_markup(tables: Path, tmp_path: Path) -> None:
     (tables / "tables.yaml").write_text(TABLES.replace("NPÖ 1", "[red]NPÖ[/red]"))
     assert "[red]NPÖ[/red]" in run("list", "--tables", tables, home=tmp_path).output
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for a condition of the running pair."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
+
+
+def test_a_saved_row_decides_in_the_running_pair_and_a_broken_one_changes_nothing(pair: Pair) -> None:
+    stranger = pair.endpoints["identities"]["stranger"]["hsa_id"]
+    question = ("--from", stranger, "--contract", "GetDiagnosis", "--to", "SE2321000131-SU")
+    file = pair.home / "routing" / "national" / "of_a_test.yaml"
+    client = AdminClient(Home(pair.home), "national")
+
+    def outcome() -> str:
+        result = run("explain", *question, "--json", home=pair.home)
+        assert result.exit_code == 0, result.output
+        return str(json.loads(result.output)["outcome"])
+
+    row = f"{{consumer: {stranger}, logical_address: SE2321000131-SU, contracts: GetDiagnosis:2, agreement: test}}"
+    try:
+        assert outcome() == "VP007"
+        file.write_text(f"permissions:\n- {row}\n")
+        until(lambda: outcome() == "routed")
+        file.write_text("permissions: [\n")
+        until(lambda: client.get("/status")["draft"]["errors"] == 1)
+        assert outcome() == "routed"
+        assert client.get("/tables/lint")["errors"][0]["file"] == "national/of_a_test.yaml"
+        listed = json.loads(run("list", "--consumer", stranger, "--json", home=pair.home).output)
+        assert [one["agreement"] for one in listed["permissions"]] == ["test"]
+        published = json.loads(run("history", "--json", home=pair.home).output)["publications"]
+        assert published[0]["permissions"] == published[-1]["permissions"] + 1
+    finally:
+        file.unlink(missing_ok=True)
+        until(lambda: outcome() == "VP007")

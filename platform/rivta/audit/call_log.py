@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -67,6 +67,7 @@ class CallLog:
         since: datetime | None = None,
         until: datetime | None = None,
         correlation_id: str | None = None,
+        correlation_id_prefix: str | None = None,
         sender: str | None = None,
         contract: str | None = None,
         logical_address: str | None = None,
@@ -86,6 +87,10 @@ class CallLog:
             calls.c.platform: platform,
         }
         conditions = [column == value for column, value in exact.items() if value is not None]
+        if correlation_id_prefix is not None:
+            # Not LIKE: whether that minds the case is each database's own decision.
+            beginning = func.substr(calls.c.correlation_id, 1, len(correlation_id_prefix))
+            conditions.append(beginning == correlation_id_prefix)
         if since is not None:
             conditions.append(calls.c.time >= _zoned(since))
         if until is not None:

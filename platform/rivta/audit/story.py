@@ -55,7 +55,8 @@ def tell(records: Sequence[CallRecord], *, names: Mapping[str, str], zone: tzinf
 
 
 def _heading(record: CallRecord, zone: tzinfo | None) -> Iterator[str]:
-    time = _start(record).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f %Z")
+    start = _start(record).astimezone(zone)
+    time = f"{start:%Y-%m-%d %H:%M:%S}.{start.microsecond // 1000:03} {start:%Z}"
     yield f"{short_name(record.contract)} to {record.logical_address or '-'}, {time}"
     status = f"HTTP {record.http_status}" if record.http_status else "the consumer left before the answer"
     yield f"{record.outcome}, {status}, {record.elapsed_ms:.1f} ms"

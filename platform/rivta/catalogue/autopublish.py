@@ -167,7 +167,7 @@ class Autopublisher:
         except (UncompilableTable, OSError, ValueError) as error:
             result = self._result(State.UNAVAILABLE, str(error))
         self._retry_at = now + PUBLICATION_INTERVAL if result.state is State.UNAVAILABLE else None
-        self.problem = result.message if result.state in (State.REFUSED, State.PAUSED, State.UNAVAILABLE) else None
+        self.problem = _problem(result)
         return result
 
     def _follow(self, now: datetime) -> Result | None:
@@ -264,3 +264,10 @@ class Autopublisher:
     ) -> Result:
         warnings = self.report.warnings if self.report else ()
         return Result(state, message, publication, table, errors, warnings)
+
+
+def _problem(result: Result) -> str | None:
+    """Why a step failed, in one line that names the first mistake's file and line; None when it did not."""
+    if result.state not in (State.REFUSED, State.PAUSED, State.UNAVAILABLE):
+        return None
+    return f"{result.message}: {result.errors[0]}" if result.errors else result.message

@@ -30,6 +30,7 @@ CURRENT = "current"
 """Name of the file that says which table is in force."""
 
 _KEPT_TABLES = 3
+_LONGEST_COMPILE_S = 3600
 _BATCH = 10_000
 
 _SCHEMA = """
@@ -307,7 +308,15 @@ def _sync(path: Path) -> None:
 
 
 def _remove_old(folder: Path, *, keep: Path) -> None:
-    """All but the newest tables go; a worker that still has one open keeps it, since only the name is removed."""
+    """All but the newest tables go; a worker that still has one open keeps it, since only the name is removed.
+
+    So does what a process that was killed while it compiled has left.
+    """
+    oldest_alive = keep.stat().st_mtime - _LONGEST_COMPILE_S
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest_alive:
+                path.unlink()
     others = [path for path in folder.glob("*.sqlite") if path != keep]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[_KEPT_TABLES - 1 :]:

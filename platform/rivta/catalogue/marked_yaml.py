@@ -133,6 +133,10 @@ class YamlFile:
         text = self._read(path)
         if text is None:
             return False
+        if not text.strip():
+            # What an editor or a full disk leaves behind: nobody asks in this way for the rows to go.
+            self._complain_at(0, "empty-file", "is empty; delete it if what it held is to go, or write that again")
+            return False
         try:
             if _is_too_deep(text):
                 self._complain_at(0, "syntax", f"nested more than {MAX_DEPTH} deep; a table needs four levels")

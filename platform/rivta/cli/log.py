@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import click
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from rivta.router.record import CallRecord
     from rivta.run.home import Home
 
@@ -19,6 +22,17 @@ _AGO = re.compile(r"(?P<number>\d{1,9})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STORY_LIMIT = 1000
 _NOT_FOUND = "(HTTP 404)"
+_SHOWN_COMPLETIONS = 5
+_SHORTEST_ID, _LONGEST_ID = 8, 500
+"""Characters of a correlation id in a table: enough to tell apart those in it."""
+_WIDE = 100
+"""Columns of a terminal that has room for the sender too."""
+_WIDTH_IN_A_FILE = 1000
+"""Lines for grep, where there is no terminal to fit into."""
+_OUTCOME = 3
+"""Its column."""
+_WHOLE_MS = 100
+"""From here on, tenths of a millisecond tell nothing."""
 
 
 class Time(click.ParamType[datetime]):
@@ -62,11 +76,13 @@ def command() -> None:
     "--outcome", metavar="OUTCOME", help="routed, a code such as VP007, http-413, or failed for all but routed."
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many calls.")
+@click.option("--full", is_flag=True, help="Whole correlation ids, and everything else whole, however wide.")
 @_common_options
-def search(home: str | None, platform: str | None, as_json: bool, limit: int, **filters: Any) -> None:
+def search(home: str | None, platform: str | None, as_json: bool, limit: int, full: bool, **filters: Any) -> None:
     """Show the calls that match everything given, newest first.
 
-    A call that crossed both platforms stands there twice, with the same correlation id.
+    A call that crossed both platforms stands there twice, with the same correlation id. Its beginning, as it is shown,
+    is enough for `rivta log show`. The outcome `fault` is a producer's own fault, routed back to the consumer.
     """
     from rivta.run.home import resolve
 
@@ -76,14 +92,14 @@ def search(home: str | None, platform: str | None, as_json: bool, limit: int, **
     if as_json:
         _print_json(found)
     else:
-        _print_table(found, _names(folder))
+        _print_table(found, _names(folder), full=full)
 
 
-@command.command(epilog="Example: rivta log show 8f14e45f-ceea-467f-a9f6-6b2d7e0a7c11")
+@command.command(epilog="Example: rivta log search && rivta log show 8f14e45f")
 @click.argument("id")
 @_common_options
 def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None:
-    """Tell the whole story of a call, by its correlation id or the id of one record."""
+    """Tell the whole story of a call, by its correlation id, the beginning of that, or the id of one record."""
     from rivta.audit.story import tell
     from rivta.run.home import resolve
 
@@ -101,13 +117,25 @@ def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None
 
 
 def _trace(home: Home, platform: str | None, id: str) -> list[CallRecord]:
-    """Every call with the correlation id `id`, or with that of the record `id`; oldest first."""
-    found = _calls(home, platform, {"correlation_id": id, "limit": _STORY_LIMIT})
+    """The calls of one correlation id, oldest first: `id` is it, the id of a record in it, or its beginning."""
+    found = _with_correlation_id(home, platform, id)
     if not found:
-        ids = {record.correlation_id for record in _by_id(home, platform, id)}
-        for correlation_id in ids:
-            found += _calls(home, platform, {"correlation_id": correlation_id, "limit": _STORY_LIMIT})
+        ids = {record.correlation_id for record in _by_id(home, platform, id)} or _completions(home, platform, id)
+        if len(ids) > 1:
+            some = ", ".join(sorted(ids)[:_SHOWN_COMPLETIONS]) + (", ..." if len(ids) > _SHOWN_COMPLETIONS else "")
+            raise click.ClickException(f"several correlation ids begin with {id}: {some}; write more of the one meant")
+        found = [record for one in ids for record in _with_correlation_id(home, platform, one)]
     return _newest_first(found)[::-1]
+
+
+def _with_correlation_id(home: Home, platform: str | None, correlation_id: str) -> list[CallRecord]:
+    return _calls(home, platform, {"correlation_id": correlation_id, "limit": _STORY_LIMIT})
+
+
+def _completions(home: Home, platform: str | None, beginning: str) -> set[str]:
+    """The correlation ids that begin so."""
+    found = _calls(home, platform, {"correlation_id_prefix": beginning, "limit": _STORY_LIMIT})
+    return {record.correlation_id for record in found}
 
 
 def _calls(home: Home, platform: str | None, params: Mapping[str, Any]) -> list[CallRecord]:
@@ -158,29 +186,69 @@ def _print_json(records: Sequence[CallRecord]) -> None:
         click.echo(record.to_json())
 
 
-def _print_table(records: Sequence[CallRecord], names: Mapping[str, str]) -> None:
+def _print_table(records: Sequence[CallRecord], names: Mapping[str, str], *, full: bool) -> None:
+    """One line a call, cut to the width of the terminal; the day stands above the first call of each."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from rivta.soap.identifiers import short_name
-
     if not records:
         click.echo("no calls")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("time", "platform", "outcome"):
+    console = Console(highlight=False)
+    if full or not console.is_terminal:
+        console.width = _WIDTH_IN_A_FILE
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0) if console.width < _WIDE else (0, 2, 0, 0))
+    for heading in ("id", "time", "platform", "outcome"):
         table.add_column(heading, no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
-    for heading in ("contract", "logical address", "sender", "correlation id"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("logical address", no_wrap=True)
+    # What there is no room for is cut here, where the beginning tells the most.
+    table.add_column("contract", overflow="ellipsis")
+    has_senders = console.width >= _WIDE
+    if has_senders:
+        table.add_column("sender", overflow="ellipsis")
+    length = _LONGEST_ID if full else _distinguishing_length([record.correlation_id for record in records])
+    day = ""
     for record in records:
-        table.add_row(
-            datetime.fromisoformat(record.time).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3],
-            Text(names.get(record.platform, record.platform)),
-            Text(record.outcome, style="" if record.outcome == "routed" else "red"),
-            f"{record.elapsed_ms:.1f}",
-            *(Text(text or "-") for text in (short_name(record.contract), record.logical_address, record.sender)),
-            Text(record.correlation_id),
-        )
-    Console().print(table)
+        time = datetime.fromisoformat(record.time).astimezone()
+        if (today := time.strftime("%Y-%m-%d")) != day:
+            day = today
+            table.add_row("", Text(day, style="dim"))
+        table.add_row(*_row(record, time, names, id_length=length)[: None if has_senders else -1])
+    console.print(table)
+
+
+def _row(record: CallRecord, time: datetime, names: Mapping[str, str], *, id_length: int) -> list[Text]:
+    from rich.text import Text
+
+    from rivta.soap.identifiers import short_name
+
+    texts = (
+        record.correlation_id[:id_length],
+        f"{time:%H:%M:%S}.{time.microsecond // 1000:03}",
+        names.get(record.platform, record.platform),
+        _outcome(record),
+        f"{record.elapsed_ms:.1f}" if record.elapsed_ms < _WHOLE_MS else f"{record.elapsed_ms:.0f}",
+        record.logical_address or "-",
+        short_name(record.contract),
+        record.sender or "-",
+    )
+    row = [Text(text) for text in texts]
+    if record.outcome != "routed":
+        row[_OUTCOME].stylize("red")
+    elif texts[_OUTCOME] != record.outcome:
+        row[_OUTCOME].stylize("yellow")
+    return row
+
+
+def _outcome(record: CallRecord) -> str:
+    """The outcome, where a producer's fault that was passed on is not shown as if all had gone well."""
+    return "fault" if record.outcome == "routed" and record.http_status >= HTTPStatus.BAD_REQUEST else record.outcome
+
+
+def _distinguishing_length(ids: Sequence[str]) -> int:
+    """So many characters that no two of these ids look the same."""
+    different = set(ids)
+    lengths = range(_SHORTEST_ID, max(map(len, different)) + 1)
+    return next((length for length in lengths if len({id[:length] for id in different}) == len(different)), _LONGEST_ID)

@@ -38,6 +38,7 @@ COMMANDS = {
     "contract": Lazy("rivta.cli.contract:command", "Show contracts and check messages against them."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),
     "log": Lazy("rivta.cli.log:command", "Search the call log."),
+    "config": Lazy("rivta.cli.config:command", "Show every setting, and check a settings file."),
     "stub": Lazy("rivta.cli.stub:command", "See and steer the stub producers."),
     "bench": Lazy("rivta.cli.bench:command", "Measure this machine, beside a plain proxy."),
     "worker": Lazy("rivta.cli.children:worker", ""),

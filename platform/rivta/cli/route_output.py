@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,12 +23,38 @@ _MARKERS = {
 }
 _HEADINGS = {
     "logical_address": "logical address",
-    "contract_name": "contracts",
+    "some_contracts": "contracts",
     "producer_address": "goes to",
     "source": "where",
+    "file": "where",
 }
-_WIDTH_IN_A_FILE = 200
+_WIDTH_IN_A_FILE = 1000
 """Lines for grep, where there is no terminal to fit into."""
+_GAP = 2
+_ROUTE, _MORE_OF_ROUTE = ("logical_address", "producer_address"), ("valid", "url")
+_PERMISSION, _MORE_OF_PERMISSION = ("consumer", "logical_address"), ("valid", "agreement")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a table of rows shows."""
+
+    more: int
+    """How many of the columns that can be left out."""
+    contracts: bool
+    """Every contract by its name, instead of their number."""
+    folder: bool
+    """Where a row stands, with the platform's folder."""
+
+
+_SHAPES = (
+    _Shape(2, contracts=True, folder=True),
+    _Shape(2, contracts=False, folder=True),
+    _Shape(1, contracts=False, folder=True),
+    _Shape(0, contracts=False, folder=True),
+    _Shape(0, contracts=False, folder=False),
+)
+"""From the widest to the narrowest."""
 
 _HINTS = {RejectionReason.OTHER_CONSUMER.value, RejectionReason.OTHER_CONTRACT.value}
 """Rows of these reasons did not compete: shown to people only for a look-up that found nothing."""
@@ -35,16 +62,10 @@ _HINTS = {RejectionReason.OTHER_CONSUMER.value, RejectionReason.OTHER_CONTRACT.v
 
 def print_rows(found: Mapping[str, Any]) -> None:
     """Routes and permissions as two tables; rows that differ in their contract only are one line."""
-    routes = ("logical_address", "contract_name", "producer_address", "url", "valid", "source")
-    permissions = ("consumer", "logical_address", "contract_name", "agreement", "valid", "source")
-    for title, columns in (("routes", routes), ("permissions", permissions)):
-        rows = [{**row, "valid": _validity(row)} for row in found[title]]
-        contracts: dict[tuple[str, ...], list[str]] = {}
-        for row in rows:
-            contracts.setdefault(_cells({**row, "contract_name": ""}, *columns), []).append(row["contract_name"])
-        at = columns.index("contract_name")
-        lines = [(*key[:at], ", ".join(sorted(names)), *key[at + 1 :]) for key, names in contracts.items()]
-        _print_table(title, tuple(_HEADINGS.get(name, name) for name in columns), lines, count=len(rows))
+    for title, least, more in (("routes", _ROUTE, _MORE_OF_ROUTE), ("permissions", _PERMISSION, _MORE_OF_PERMISSION)):
+        rows = [{**row, "valid": _validity(row), "file": row["source"].rpartition("/")[2]} for row in found[title]]
+        lines = _by_contracts(rows, (*least, *more, "source", "file"))
+        _print_widest(title, [_columns(shape, least, more) for shape in _SHAPES], lines, count=len(rows))
 
 
 def print_explanation(
@@ -94,24 +115,65 @@ def print_history(publications: Sequence[Mapping[str, Any]]) -> None:
     _print_table("publications", ("number", "time", "author", "holds", "comment"), rows)
 
 
+def _print_widest(
+    title: str, layouts: Sequence[Sequence[str]], rows: Sequence[Mapping[str, str]], *, count: int
+) -> None:
+    """The rows in the first layout that the terminal has room for, else in the last."""
+    console = _console()
+    for columns in layouts:
+        headings = [_HEADINGS.get(name, name) for name in columns]
+        lines = [[row[name] for name in columns] for row in rows]
+        widths = (max(map(len, cells)) + _GAP for cells in zip(headings, *lines, strict=True))
+        if sum(widths) - _GAP <= console.width:
+            break
+    _print_table(title, headings, lines, count=count)
+
+
+def _columns(shape: _Shape, least: Sequence[str], more: Sequence[str]) -> list[str]:
+    return [
+        *least,
+        "contracts" if shape.contracts else "some_contracts",
+        *more[: shape.more],
+        "source" if shape.folder else "file",
+    ]
+
+
+def _by_contracts(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, str]]:
+    """A line for all rows that are alike but for their contract, with these named cells beside the contracts."""
+    contracts: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        contracts.setdefault(tuple(str(row[name]) for name in names), []).append(row["contract_name"])
+    return [
+        {**dict(zip(names, cells, strict=True)), "contracts": ", ".join(sorted(found)), "some_contracts": _some(found)}
+        for cells, found in contracts.items()
+    ]
+
+
+def _some(contracts: Sequence[str]) -> str:
+    return contracts[0] if len(contracts) == 1 else f"{len(contracts)} contracts"
+
+
 def _print_table(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, count: int | None = None
 ) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_IN_A_FILE
+    console = _console()
     if not rows:
         console.print(f"no {title}")
         return
     table = Table(*(Column(heading, overflow="fold") for heading in headings), box=None, pad_edge=False)
+    table.padding = (0, _GAP, 0, 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
-    console.print(f"{len(rows) if count is None else count} {title}\n", style="dim")
+    number = len(rows) if count is None else count
+    console.print(f"{number} {title[:-1] if number == 1 else title}\n", style="dim")
 
 
-def _cells(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in names)
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_IN_A_FILE
+    return console
 
 
 def _outcome(found: Mapping[str, Any]) -> Text:

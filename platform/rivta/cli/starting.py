@@ -12,13 +12,10 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
-    from rich.table import Table
 
     from rivta.run.assembly import Assembly
     from rivta.run.endpoints import Endpoints
     from rivta.run.home import Home
-
-_WIDTH = 100
 
 
 class TerminalReporter:
@@ -116,56 +113,64 @@ def show_pair(endpoints: "Endpoints", home: "Home", warning: str | None, *, name
     from rich.console import Console
 
     console = Console(highlight=False)
-    # A URL is there to be copied: better a line that the terminal wraps than one that is broken in two.
-    console.width = max(console.width, _WIDTH)
-    console.print(_table("Platform", "Calls", "Admin API", "HSA-id", rows=_platforms(endpoints)))
+    _print_block(console, ("platform", "HSA-id", "calls"), _platforms(endpoints))
     if endpoints["identities"]:
-        console.print(_table("Consumer", "Certificate (its key is beside it)", "HSA-id", rows=_consumers(endpoints)))
-        console.print(_table("Stub producer", "Address", "Logical addresses", rows=_producers(endpoints)))
-        console.print(
-            _table("Patient", "", rows=((patient["id"], patient["name"]) for patient in endpoints["patients"]))
-        )
+        _print_block(console, ("consumer", "HSA-id", "certificate; its key is beside it"), _consumers(endpoints))
+        _print_block(console, ("stub producer", "address", "logical addresses"), _producers(endpoints))
+        patients = [(patient["id"], patient["name"]) for patient in endpoints["patients"]]
+        _print_block(console, ("patient", "name"), patients)
     _print_lines(console, endpoints, home, warning, names)
 
 
-def _table(*columns: str, rows: Iterable[tuple[str, ...]]) -> "Table":
-    from rich.table import Table
+def _print_block(console: "Console", headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Aligned columns. A URL or a path is there to be copied: it stands last, and the terminal may wrap the line."""
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
-    for column in columns:
-        table.add_column(column, no_wrap=column != "Logical addresses")
-    for row in rows:
-        table.add_row(*row)
-    table.add_row()
-    return table
+    lines = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, cells in enumerate(lines):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+    console.print()
 
 
 def _platforms(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
     for name, platform in endpoints["platforms"].items():
-        yield name, platform["https"], platform["admin"], platform["id"]
+        yield name, platform["id"], platform["https"]
 
 
 def _consumers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
     for name, identity in endpoints["identities"].items():
-        yield name, identity["cert"], identity["hsa_id"]
+        yield name, identity["hsa_id"], identity["cert"]
 
 
 def _producers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
     for producer in endpoints["producers"]:
-        yield producer["name"], producer["url"], " ".join(producer["logical_addresses"])
+        first, *others = producer["logical_addresses"]
+        yield producer["name"], producer["url"], first
+        yield from (("", "", address) for address in others)
 
 
 def _print_lines(
     console: "Console", endpoints: "Endpoints", home: "Home", warning: str | None, names: tuple[str, ...]
 ) -> None:
-    lines = [f"CA to trust: {endpoints['ca']}", f"For programs: {home.endpoints_file}"]
+    lines = [f"CA to trust   {endpoints['ca']}", f"for programs  {home.endpoints_file}"]
+    lines += [f"admin API     {platform['admin']} ({name})" for name, platform in endpoints["platforms"].items()]
     if names:
-        lines.append(f"Other machines call this one as {', '.join(names)}, on the same ports")
+        lines.append(f"Other machines call this one as {', '.join(names)}, on the same ports.")
     if endpoints["producers"] and endpoints["patients"]:
         address = endpoints["producers"][0]["logical_addresses"][0]
         patient = endpoints["patients"][0]["id"]
-        lines.append(f"Try: rivta call GetDiagnosis --home {home.folder} --to {address} --patient {patient}")
+        lines += ["", "Try:"]
+        lines.append(f"rivta call GetDiagnosis{_home_option(home)} --to {address} --patient {patient}")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if warning:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _home_option(home: "Home") -> str:
+    """`--home` where commands would look elsewhere without it."""
+    from rivta.run.home import resolve
+
+    return "" if resolve(None).folder == home.folder else f" --home {home.folder}"

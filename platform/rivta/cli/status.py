@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
     from rivta.run.home import Home
 
 _ANSWER_SECONDS = 5.0
-_REASON = "Why it ended last"
+_NUMBERS = ("pid", "up", "memory", "restarts")
+"""Columns that are aligned at their ends."""
 _STATE_STYLES = {"ready": "green", "failed": "red", "restarting": "red"}
 
 
@@ -107,41 +111,104 @@ def _platform(home: "Home", name: str) -> dict[str, Any]:
 
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(f"{escape(status['home'])}: [bold]{escape(status['state'])}[/bold] (process {status['pid']})")
+    heading = Text.assemble(f"{status['home']}: ", _state(status["state"]), f" (process {status['pid']})")
+    console.print(heading, soft_wrap=True)
+    console.print()
     console.print(_roles_table(status["roles"]))
     for name, platform in status["platforms"].items():
-        console.print(f"[bold]{escape(name)}[/bold]")
-        for key, value in platform.items():
-            console.print(f"  {key}: {_plain(value)}", markup=False)
+        console.print()
+        for line in _platform_lines(name, platform):
+            console.print(line, soft_wrap=True)
 
 
-def _roles_table(roles: list[dict[str, Any]]) -> Any:
-    from rich.markup import escape
+def _roles_table(roles: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "Role": lambda role: escape(role["name"]),
-        "State": lambda role: f"[{_STATE_STYLES.get(role['state'], 'yellow')}]{role['state']}[/]",
-        "Process": lambda role: _number(role["pid"]),
-        "Up (s)": lambda role: _number(role["uptime_s"]),
-        "Memory (MB)": lambda role: _number(role["rss_mb"]),
-        "Restarts": lambda role: _number(role["restarts"] or None),
-        _REASON: lambda role: escape(role["last_exit"] or ""),
+    columns: dict[str, Callable[[dict[str, Any]], str | Text]] = {
+        "process": lambda role: Text(role["name"]),
+        "state": lambda role: _state(role["state"]),
+        "pid": lambda role: _number(role["pid"]),
+        "up": lambda role: "" if role["uptime_s"] is None else _duration(role["uptime_s"]),
+        "memory": lambda role: "" if role["rss_mb"] is None else f"{role['rss_mb']:.0f} MB",
+        "restarts": lambda role: _number(role["restarts"] or None),
+        "why it ended last": lambda role: Text(role["last_exit"] or ""),
     }
+    if not any(role["restarts"] or role["last_exit"] for role in roles):
+        columns = dict(list(columns.items())[:-2])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in columns:
-        table.add_column(title, no_wrap=title != _REASON)
+        table.add_column(title, no_wrap=title != "why it ended last", justify="right" if title in _NUMBERS else "left")
     for role in roles:
         table.add_row(*(cell(role) for cell in columns.values()))
     return table
 
 
+def _platform_lines(name: str, platform: dict[str, Any]) -> Iterator["Text"]:
+    """What a keeper says of its platform, a line a subject; what is wrong in red."""
+    from rich.text import Text
+
+    if "error" in platform:
+        yield Text.assemble((name, "bold"), "  ", (str(platform["error"]), "red"))
+        return
+    yield Text.assemble((name, "bold"), f"  {platform['title'] or platform['name']}, {platform['hsa_id']}")
+    subjects = {
+        "calls": (platform["https"], None),
+        "table": _table_words(platform["table"]),
+        "draft": _draft_words(platform["draft"]),
+        "call log": _call_log_words(platform["call_log"]),
+    }
+    for subject, (words, problem) in subjects.items():
+        yield Text.assemble(f"  {subject:<10}", words, (f"  {problem}" if problem else "", "red"))
+    for pid, worker in platform["workers"].items():
+        yield Text(f"  worker    {pid}: {_counted(worker['calls'], 'call')}, {worker['in_flight']} under way")
+    for switch in platform["insecure"]:
+        yield Text.assemble("  insecure  ", (str(switch), "red"))
+
+
+def _table_words(table: dict[str, Any] | None) -> tuple[str, str | None]:
+    if table is None:
+        return "", "no table has ever been published: every call ends with VP008"
+    rows = f"{_counted(table['routes'], 'route')}, {_counted(table['permissions'], 'permission')}"
+    tree = f", HSA tree {table['hsa_version']}" if table["hsa_version"] is not None else ""
+    return f"publication {table['publication']}{tree}: {rows}", table["problem"]
+
+
+def _draft_words(draft: dict[str, Any]) -> tuple[str, str | None]:
+    if not draft["folder"] or draft["folder"] == "None":
+        return "none: publications only", draft["problem"]
+    published = "each valid save is published" if draft["autopublish"] else "not published by itself"
+    found = [_counted(draft[f"{kind}s"], kind) for kind in ("error", "warning") if draft[f"{kind}s"]]
+    lint = f", {', '.join(found)} (`rivta route lint`)" if found else ""
+    return f"{draft['folder']}, {published}{lint}", draft["problem"]
+
+
+def _call_log_words(call_log: dict[str, Any]) -> tuple[str, str | None]:
+    missing = f", {_counted(call_log['gaps'], 'gap')}" if call_log["gaps"] else ""
+    return f"{_counted(call_log['collected'], 'call')} since the start{missing}", call_log["problem"]
+
+
+def _state(state: str) -> "Text":
+    from rich.text import Text
+
+    return Text(state, style=_STATE_STYLES.get(state, "yellow"))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _duration(seconds: float) -> str:
+    """A span of time in its two largest units."""
+    whole = int(seconds)
+    for size, unit, smaller, smaller_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {smaller_unit}"
+    return f"{whole} s"
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else str(value)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -40,7 +40,7 @@ def list_(home: str | None, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("producer", "logical address", "behaviour", "calls", box=None)
+    table = Table("producer", "logical address", "behaviour", "calls", box=None, pad_edge=False)
     for producer in answer["producers"]:
         for address in producer["addresses"]:
             table.add_row(producer["name"], address["logical_address"], _described(address), str(address["calls"]))

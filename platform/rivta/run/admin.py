@@ -96,7 +96,18 @@ _PATHS = (
         "/calls",
         "calls",
         "Calls, newest first",
-        ("since", "until", "correlation_id", "sender", "contract", "logical_address", "outcome", "platform", "limit"),
+        (
+            "since",
+            "until",
+            "correlation_id",
+            "correlation_id_prefix",
+            "sender",
+            "contract",
+            "logical_address",
+            "outcome",
+            "platform",
+            "limit",
+        ),
     ),
     _Path("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     _Path("/openapi.json", "openapi", "This description"),
@@ -233,6 +244,11 @@ class _Api:
         if publication == "draft":
             if publisher.report is None:
                 raise _Problem(HTTPStatus.NOT_FOUND, "this platform has no draft")
+            if publisher.report.errors:
+                raise _Problem(
+                    HTTPStatus.CONFLICT,
+                    f"the draft has errors, the first: {publisher.report.errors[0]}; /tables/lint lists them",
+                )
             return contents.encode(publisher.report.draft)
         try:
             return self._kept.publications.content(int(publication))
@@ -278,7 +294,15 @@ class _Api:
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         asked = request.query
-        equal = ("correlation_id", "sender", "contract", "logical_address", "outcome", "platform")
+        equal = (
+            "correlation_id",
+            "correlation_id_prefix",
+            "sender",
+            "contract",
+            "logical_address",
+            "outcome",
+            "platform",
+        )
         found = await asyncio.to_thread(
             lambda: self._kept.call_log.search(
                 since=_instant(asked.get("since"), "since"),

@@ -1,0 +1,74 @@
+"""Consumers of the shared pair; a pair that tests may break; a platform alone, with every limit set low."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rivta.run import ports
+from tests.pair.consumer import Admin, Consumer, consumer
+from tests.pair.standalone import Standalone, write_settings
+from tests.support import Pair, logs_of, run_rivta, until
+
+
+@pytest.fixture(scope="session")
+def npo(pair: Pair) -> Iterator[Consumer]:
+    """The national patient overview, at the national platform."""
+    with consumer(pair, "npo") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def journal(pair: Pair) -> Iterator[Consumer]:
+    """A regional journal system, at its own regional platform."""
+    with consumer(pair, "journal", via="regional") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def admin(pair: Pair) -> Admin:
+    return Admin(pair)
+
+
+@pytest.fixture(scope="session")
+def own_pair(pair: Pair, short_folder: Path) -> Iterator[Pair]:
+    """A second pair, beside the shared one, on ports that we choose: its tables and processes are ours to break."""
+    home = short_folder / "own"
+    base, listeners = ports.open_free_block([ports.Port(str(offset), offset) for offset in range(40)])
+    for listener in listeners.values():
+        ports.close(listener)
+    started = run_rivta("up", "--home", str(home), "--port-base", str(base), "--workers", "2", "--detach", timeout=90)
+    try:
+        if started.returncode:
+            pytest.fail(f"rivta up ended with {started.returncode}:\n{started.stderr}{logs_of(home)}", pytrace=False)
+        yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
+    finally:
+        run_rivta("down", "--home", str(home))
+
+
+@pytest.fixture(scope="session")
+def standalone(pair: Pair, short_folder: Path) -> Iterator[Standalone]:
+    """One platform under `rivta serve`, with the certificates and the stub producers of the shared pair."""
+    with serving(write_settings(pair, short_folder / "alone")) as platform:
+        yield platform
+
+
+@contextmanager
+def serving(platform: Standalone) -> Iterator[Standalone]:
+    """`rivta serve` from ready to stopped by SIGTERM, as an operating system's service manager does it."""
+    home = platform.home
+    log = home / "serve.log"
+    command = [sys.executable, "-m", "rivta", "serve", "--config", str(platform.config), "--home", str(home)]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=os.environ) as process:
+        try:
+            until(lambda: (home / "endpoints.json").exists() or process.poll() is not None, seconds=60)
+            assert process.poll() is None, log.read_text() + logs_of(home)
+            yield platform
+        finally:
+            process.terminate()
+            process.wait(60)

@@ -1,0 +1,89 @@
+"""Settings and tables of a platform that stands alone, with the shared pair's producers behind it."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from rivta.run.toml import to_toml
+from tests.pair.consumer import KS, NPO, Identity
+from tests.support import Pair
+
+HSA_ID = "SE165565594230-ALONE"
+MAX_BYTES = 200_000
+HEADER_SECONDS = 1.0
+PRODUCER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """A platform under `rivta serve`."""
+
+    home: Path
+    config: Path
+    url: str
+    pair: Pair
+    """As the admin API and the commands see it."""
+
+
+def write_settings(pair: Pair, home: Path) -> Standalone:
+    """A platform with short times, low limits, rejected answers and a durable call log, ready to be served."""
+    home.mkdir(mode=0o700)
+    own = Identity.issued(pair, "alone", "--hsa-id", HSA_ID)
+    https, admin = _free_port(), _free_port()
+    url = f"https://localhost:{https}/vp"
+    producers = {producer["name"]: producer["url"] for producer in pair.endpoints["producers"]}
+    config = home / "platform.toml"
+    config.write_text(
+        to_toml(
+            {
+                "platform": {"hsa_id": HSA_ID, "name": "ALONE", "short_name": "alone"},
+                "listen": {"https": f"127.0.0.1:{https}", "url": url, "admin": f"127.0.0.1:{admin}"},
+                "tls": {
+                    "certificate": own.cert,
+                    "key": own.key,
+                    "trusted": [own.ca],
+                    "crl": [pair.endpoints["crl"]],
+                },
+                "tables": {"draft": home / "routing"},
+                "variables": {"ks": producers["takecare-ks"], "provoke": producers["provoke"]},
+                "validation": {"response": "reject"},
+                "limits": {"max_body_bytes": MAX_BYTES, "header_seconds": HEADER_SECONDS},
+                "timeouts": {"producer_seconds": PRODUCER_SECONDS},
+                "retry": {"attempts": 0},
+                "call_log": {"mode": "durable"},
+            }
+        )
+    )
+    _write_tables(home / "routing")
+    endpoints = {
+        "platforms": {"alone": {"https": url, "admin": f"http://127.0.0.1:{admin}"}},
+        "identities": pair.endpoints["identities"],
+        "ca": own.ca,
+    }
+    return Standalone(home=home, config=config, url=url, pair=Pair(home=home, endpoints=endpoints))
+
+
+def _write_tables(folder: Path) -> None:
+    folder.mkdir()
+    addresses = ", ".join(f"SE2321000016-{word}" for word in ("SLOW", "INVALID", "CLOSE"))
+    (folder / "tables.yaml").write_text(f"""\
+resolution: {{}}
+components:
+  SE2321000016-TC-KS: {{name: "TakeCare"}}
+  SE2321000016-PROVOKE: {{name: "Misbehaves"}}
+  {NPO}: {{name: "Consumer"}}
+producer_addresses:
+  ks: {{component: SE2321000016-TC-KS, url: "${{ks}}", profile: RIVTABP21}}
+  provoke: {{component: SE2321000016-PROVOKE, url: "${{provoke}}", profile: RIVTABP21}}
+routes:
+  - {{logical_address: {KS}, contracts: GetDiagnosis:2, producer_address: ks}}
+  - {{logical_address: [{addresses}], contracts: GetDiagnosis:2, producer_address: provoke}}
+permissions:
+  - {{consumer: {NPO}, logical_address: [{KS}, {addresses}], contracts: GetDiagnosis:2, agreement: "Test"}}
+""")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
