@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one pair, and those of one PostgreSQL server, run in one process: starting a second costs seconds."""
     for item in items:
         for name in ("pair", "postgres"):
-            if name in getattr(item, "fixturenames", ()) or item.get_closest_marker(name):
+            # tests/pair asks for some of its fixtures while a test runs, which their names here do not show.
+            asks = name in getattr(item, "fixturenames", ()) or item.path.parent == CHECKOUT / "tests" / name
+            if asks or item.get_closest_marker(name):
                 item.add_marker(getattr(pytest.mark, name))
                 item.add_marker(pytest.mark.xdist_group(name))
 
@@ -99,6 +102,17 @@ def pair(short_folder: Path) -> Iterator[Pair]:
         yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
     finally:
         run_rivta("down", "--home", str(home))
+
+
+@pytest.fixture(scope="session")
+def command_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which `rivta` is this checkout's command."""
+    folder = tmp_path_factory.mktemp("bin")
+    program = folder / "rivta"
+    roots = os.pathsep.join([str(CHECKOUT / "platform"), str(CHECKOUT)])
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{roots}" exec "{sys.executable}" -m rivta "$@"\n')
+    program.chmod(0o755)
+    return os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def logs_of(home: Path, lines: int = 15) -> str:
     return "\n".join(parts)
 
 
-def until(look: Callable[[], Seen], *, seconds: float = 15, every: float = 0.02) -> Seen:
+def until(look: Callable[[], Seen | None], *, seconds: float = 15, every: float = 0.02) -> Seen:
     """What `look` sees once that is true, looked at again and again; fails with what it saw last."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):

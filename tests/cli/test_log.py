@@ -38,8 +38,12 @@ class Handler(BaseHTTPRequestHandler):
         id = unquote(url.path.removeprefix("/calls").lstrip("/"))
         params = {name: values[0] for name, values in parse_qs(url.query).items()}
         self.server.asked.append(params)
-        wanted = params.get("correlation_id")
-        found = [record for record in self.server.calls if wanted in (None, record.correlation_id)]
+        wanted, beginning = params.get("correlation_id"), params.get("correlation_id_prefix", "")
+        found = [
+            record
+            for record in self.server.calls
+            if wanted in (None, record.correlation_id) and record.correlation_id.startswith(beginning)
+        ]
         if id:
             found = [record for record in self.server.calls if record.id == id]
         if id and not found:
@@ -96,6 +100,12 @@ def run(home: Path, *arguments: str) -> Result:
 
 def ids(result: Result) -> list[str]:
     return [json.loads(line)["id"] for line in result.stdout.splitlines()]
+
+
+def shown_ids(result: Result) -> set[str]:
+    """The ids in the table, below its heading."""
+    first = [line.split()[0] for line in result.stdout.splitlines()[1:]]
+    return {word for word in first if not word.startswith("2026-")}
 
 
 class TestSearch:
@@ -159,11 +169,32 @@ class TestSearch:
     def test_people_get_a_table_with_short_names(self, home: Path) -> None:
         lines = run(home, "search").stdout.splitlines()
 
-        assert lines[0].split()[:4] == ["time", "platform", "outcome", "ms"]
-        assert "national" in lines[1]
-        assert "VP007" in lines[1]
-        assert "GetDiagnosis:2" in lines[1]
-        assert "SE[red]1-X" in lines[1]
+        assert lines[0].split()[:5] == ["id", "time", "platform", "outcome", "ms"]
+        assert lines[1].split() == ["2026-11-24"]
+        assert lines[2].split()[:1] == ["c-3"]
+        assert lines[2].split()[2:] == ["national", "VP007", "48.5", "SE2321000016-KS", "GetDiagnosis:2", "SE[red]1-X"]
+
+    def test_the_day_stands_above_its_first_call_only(self, home: Path) -> None:
+        days = [line.strip() for line in run(home, "search").stdout.splitlines() if line.strip().startswith("20")]
+
+        assert days == ["2026-11-24"]
+
+    def test_an_id_is_cut_to_what_tells_it_from_the_others(self, home: Path, keepers: dict[str, Keeper]) -> None:
+        keepers["national"].calls.append(call(4, correlation_id="8f14e45f-other"))
+
+        assert shown_ids(run(home, "search")) == {"8f14e45f-c", "8f14e45f-o", "c-2", "c-3"}
+
+    def test_whole_ids_are_shown_when_asked_for(self, home: Path) -> None:
+        assert shown_ids(run(home, "search", "--full")) == {TRACE, "c-2", "c-3"}
+
+    def test_a_fault_of_the_producer_is_not_shown_as_if_all_had_gone_well(
+        self, home: Path, keepers: dict[str, Keeper]
+    ) -> None:
+        keepers["national"].calls.append(call(9, correlation_id="c-9", http_status=500))
+
+        line = run(home, "search").stdout.splitlines()[2]
+        assert line.split()[0] == "c-9"
+        assert line.split()[3] == "fault"
 
     def test_nothing_found_is_said(self, home: Path) -> None:
         assert run(home, "search", "--correlation-id", "none").stdout == "no calls\n"
@@ -180,6 +211,15 @@ class TestShow:
 
     def test_a_record_id_tells_the_story_that_it_belongs_to(self, home: Path) -> None:
         assert ids(run(home, "show", "r1", "--json")) == ["c1", "r1"]
+
+    def test_the_beginning_of_an_id_is_enough(self, home: Path) -> None:
+        assert ids(run(home, "show", "8f14", "--json")) == ["c1", "r1"]
+
+    def test_a_beginning_of_several_ids_names_them(self, home: Path) -> None:
+        result = run(home, "show", "c-")
+
+        assert result.exit_code == 1
+        assert "several correlation ids begin with c-: c-2, c-3; write more" in result.stderr
 
     def test_an_unknown_id_is_refused_in_one_line(self, home: Path) -> None:
         result = run(home, "show", "../none")

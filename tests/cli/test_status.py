@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rivta.cli.status import _duration, _platform_lines, _table_words
 from rivta.run.home import Home
 from rivta.run.lock import is_locked
 from tests.run.running import pids, running
@@ -63,3 +64,36 @@ def test_status_where_nothing_runs_says_what_to_do(tmp_path: Path) -> None:
     assert shown.stderr == (
         f"rivta: no pair runs in {tmp_path}: start one with `rivta up --home {tmp_path}`, or name another with --home\n"
     )
+
+
+def test_what_a_keeper_says_is_words_for_people() -> None:
+    platform = {
+        "hsa_id": "SE1-P",
+        "name": "P",
+        "title": "The platform",
+        "https": "https://localhost:20010/vp",
+        "table": {"publication": 3, "hsa_version": 2, "routes": 1, "permissions": 5, "problem": None},
+        "draft": {"folder": "/r", "autopublish": True, "errors": 1, "warnings": 2, "problem": "one row is broken"},
+        "call_log": {"collected": 7, "gaps": 1, "problem": None},
+        "workers": {"42": {"calls": 7, "in_flight": 1}},
+        "insecure": [],
+    }
+    assert [line.plain for line in _platform_lines("national", platform)] == [
+        "national  The platform, SE1-P",
+        "  calls     https://localhost:20010/vp",
+        "  table     publication 3, HSA tree 2: 1 route, 5 permissions",
+        "  draft     /r, each valid save is published, 1 error, 2 warnings (`rivta route lint`)  one row is broken",
+        "  call log  7 calls since the start, 1 gap",
+        "  worker    42: 7 calls, 1 under way",
+    ]
+
+
+def test_a_platform_without_a_table_says_what_that_means() -> None:
+    assert _table_words(None) == ("", "no table has ever been published: every call ends with VP008")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (75, "1 min 15 s"), (7_300, "2 h 1 min"), (200_000, "2 d 7 h")]
+)
+def test_a_span_of_time_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert _duration(seconds) == words

@@ -1,19 +1,15 @@
 """Consumers of the shared pair; a pair that tests may break; a platform alone, with every limit set low."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rivta.run import ports
 from tests.pair.consumer import Admin, Consumer, consumer
-from tests.pair.standalone import Standalone, write_settings
-from tests.support import Pair, logs_of, run_rivta, until
+from tests.pair.standalone import Standalone, serving, write_settings
+from tests.support import Pair, logs_of, run_rivta
 
 
 @pytest.fixture(scope="session")
@@ -56,19 +52,3 @@ def standalone(pair: Pair, short_folder: Path) -> Iterator[Standalone]:
     """One platform under `rivta serve`, with the certificates and the stub producers of the shared pair."""
     with serving(write_settings(pair, short_folder / "alone")) as platform:
         yield platform
-
-
-@contextmanager
-def serving(platform: Standalone) -> Iterator[Standalone]:
-    """`rivta serve` from ready to stopped by SIGTERM, as an operating system's service manager does it."""
-    home = platform.home
-    log = home / "serve.log"
-    command = [sys.executable, "-m", "rivta", "serve", "--config", str(platform.config), "--home", str(home)]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=os.environ) as process:
-        try:
-            until(lambda: (home / "endpoints.json").exists() or process.poll() is not None, seconds=60)
-            assert process.poll() is None, log.read_text() + logs_of(home)
-            yield platform
-        finally:
-            process.terminate()
-            process.wait(60)

@@ -11,6 +11,7 @@ import ssl
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -36,7 +37,9 @@ _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 
 def envelope(payload: str, *, to: str | None, header: str = "") -> bytes:
     """A SOAP 1.1 message by RIV-TA 2.1; without `to` nobody is addressed."""
-    address = "" if to is None else f'<r:LogicalAddress xmlns:r="urn:riv:itintegration:registry:1">{to}</r:LogicalAddress>'
+    address = (
+        "" if to is None else f'<r:LogicalAddress xmlns:r="urn:riv:itintegration:registry:1">{to}</r:LogicalAddress>'
+    )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/">'
@@ -134,7 +137,9 @@ class Consumer:
         self._session.cert = (identity.cert, identity.key)
         self._session.verify = identity.ca
 
-    def call(self, body: bytes, headers: Mapping[str, str] | None = None, *, url: str | None = None) -> requests.Response:
+    def call(
+        self, body: bytes, headers: Mapping[str, str] | None = None, *, url: str | None = None
+    ) -> requests.Response:
         sent = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""', **(headers or {})}
         return self._session.post(url or self.url, data=body, headers=sent, timeout=40)
 
@@ -213,10 +218,11 @@ class Admin:
 
     def records(self, correlation_id: str, *platforms: str) -> list[dict[str, Any]]:
         """The record of one call at each of `platforms`, once all of them are in the call log."""
-        return [
-            until(lambda platform=platform: self.get(platform, "/calls", correlation_id=correlation_id)["calls"])[0]
-            for platform in platforms
-        ]
+        return [until(partial(self._records, platform, correlation_id))[0] for platform in platforms]
+
+    def _records(self, platform: str, correlation_id: str) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = self.get(platform, "/calls", correlation_id=correlation_id)["calls"]
+        return calls
 
     def correlation_ids(self, platform: str, prefix: str, **params: Any) -> list[str]:
         """The correlation ids in a platform's call log that start with `prefix`: one for each record."""

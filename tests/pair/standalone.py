@@ -1,12 +1,17 @@
 """Settings and tables of a platform that stands alone, with the shared pair's producers behind it."""
 
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rivta.run.toml import to_toml
 from tests.pair.consumer import KS, NPO, Identity
-from tests.support import Pair
+from tests.support import Pair, logs_of, until
 
 HSA_ID = "SE165565594230-ALONE"
 MAX_BYTES = 200_000
@@ -61,6 +66,22 @@ def write_settings(pair: Pair, home: Path) -> Standalone:
         "ca": own.ca,
     }
     return Standalone(home=home, config=config, url=url, pair=Pair(home=home, endpoints=endpoints))
+
+
+@contextmanager
+def serving(platform: Standalone) -> Iterator[Standalone]:
+    """`rivta serve` from ready to stopped by SIGTERM, as an operating system's service manager does it."""
+    home = platform.home
+    log = home / "serve.log"
+    command = [sys.executable, "-m", "rivta", "serve", "--config", str(platform.config), "--home", str(home)]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=os.environ) as process:
+        try:
+            until(lambda: (home / "endpoints.json").exists() or process.poll() is not None, seconds=60)
+            assert process.poll() is None, log.read_text() + logs_of(home)
+            yield platform
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def _write_tables(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,11 +27,16 @@ from tests.pair.consumer import (
     Consumer,
     document_ids,
     get_diagnosis,
+    http_post,
     new_id,
     ping,
+    read_answer,
+    tls_connection,
 )
 from tests.support import Pair, run_rivta
 
+LOG_ID = re.compile(rb"<(\w+:)?logId>[^<]+")
+"""What is new in each of a producer's answers."""
 HISTORY, ORIGINAL = "x-rivta-routing-history", "x-rivta-original-serviceconsumer-hsaid"
 
 
@@ -45,7 +51,8 @@ def test_a_call_crosses_both_platforms_and_the_answer_comes_back(npo: Consumer) 
 
 def test_the_answer_is_the_producers_byte_for_byte(npo: Consumer, pair: Pair) -> None:
     url = next(producer["url"] for producer in pair.endpoints["producers"] if producer["name"] == "takecare-ks")
-    assert npo.call(get_diagnosis(KS)).content == npo.call(get_diagnosis(KS), url=url).content
+    carried, direct = (LOG_ID.sub(b"", npo.call(get_diagnosis(KS), url=one).content) for one in (npo.url, url))
+    assert carried == direct
 
 
 def test_one_correlation_id_ties_both_halves_together(npo: Consumer, admin: Admin) -> None:
@@ -105,9 +112,7 @@ def test_a_region_without_a_platform_is_called_directly(npo: Consumer, admin: Ad
     assert admin.get("regional", "/calls", correlation_id=national["correlation_id"])["calls"] == []
 
 
-def test_a_journal_system_reaches_its_own_region_without_the_national_platform(
-    journal: Consumer, admin: Admin
-) -> None:
+def test_a_journal_system_reaches_its_own_region_without_the_national_platform(journal: Consumer, admin: Admin) -> None:
     answer = journal.call(get_diagnosis("SE2321000016-SOS"))
     assert document_ids(answer.content)
     assert admin.last_headers("SE2321000016-SOS")[HISTORY] == f"{JOURNAL}#{REGIONAL}"
@@ -141,9 +146,11 @@ def test_a_compressed_request_is_read(npo: Consumer) -> None:
     assert document_ids(answer.content)
 
 
-def test_a_two_megabyte_answer_of_many_calls_in_a_row_uses_one_connection(npo: Consumer) -> None:
-    connections = {id(npo.call(get_diagnosis(KS)).raw._pool) for _ in range(3)}
-    assert len(connections) == 1
+def test_calls_in_a_row_share_one_connection(npo: Consumer) -> None:
+    with tls_connection(npo.url, npo.identity.context()) as connection:
+        for _ in range(3):
+            connection.sendall(http_post(get_diagnosis(KS)))
+            assert document_ids(read_answer(connection).body)
 
 
 def test_call_prints_the_fixed_json(pair: Pair) -> None:
@@ -188,9 +195,9 @@ def test_a_client_made_from_the_served_wsdl_calls(pair: Pair) -> None:
     with requests.Session() as session:
         session.trust_env = False
         session.cert, session.verify = (npo["cert"], npo["key"]), pair.endpoints["ca"]
-        client: Any = zeep.Client(
+        client: Any = zeep.Client(  # type: ignore[no-untyped-call]
             f"{base}/clinicalprocess/healthcond/description/GetDiagnosis/2/rivtabp21?wsdl",
-            transport=zeep.Transport(session=session),
+            transport=zeep.Transport(session=session),  # type: ignore[no-untyped-call]
         )
         answer = client.service.GetDiagnosis(
             patientId={"id": PATIENT, "type": "1.2.752.129.2.1.3.1"}, _soapheaders={"LogicalAddress": KS}

@@ -183,8 +183,12 @@ async def test_a_producer_that_does_not_trust_us_is_tls_trouble(client, producer
 
 
 async def test_our_own_services_are_called_over_their_unix_socket(client, tmp_path):
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answering(OK)(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+
     path = tmp_path / "s"
-    server = await asyncio.start_unix_server(answering(OK), path)
-    answer = await send(client, f"unix:{path}")
+    async with await asyncio.start_unix_server(script, path):
+        answer = await send(client, f"unix:{path}")
     assert answer.body == b"<a/>"
-    server.close()

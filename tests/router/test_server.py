@@ -71,7 +71,7 @@ async def connect(authority: Authority, issued: Path):
     yield connection
     for writer in writers:
         writer.close()
-    await listener.close(drain_seconds=1)
+    await listener.close(drain_seconds=0.05)
 
 
 def post(body: bytes, *headers: bytes) -> bytes:
@@ -206,6 +206,8 @@ async def test_a_client_that_waits_for_100_continue_gets_it(connect):
         pytest.param(b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n", id="folded"),
         pytest.param(b"Content-Length : 0\r\n\r\n", id="blank before colon"),
         pytest.param(b"Content-Length: 0\n\n", id="bare line feeds"),
+        pytest.param(b"Host: h\r\nContent-Length: 0\r\n\r\n", id="two hosts"),
+        pytest.param(b"X: a\0b\r\nContent-Length: 0\r\n\r\n", id="control character"),
     ],
 )
 async def test_smuggling_probes_are_answered_400_and_closed(connect, lines):
@@ -214,3 +216,11 @@ async def test_smuggling_probes_are_answered_400_and_closed(connect, lines):
     assert (await consumer.answer())[0] == 400
     assert await asyncio.wait_for(consumer.rest(), 3) == b""
     assert connect.seen == []
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.1", 400), ("1.0", 200)])
+async def test_a_request_without_host_is_refused_unless_it_is_older_than_host(connect, version, status):
+    """RFC 9112 section 3.2."""
+    consumer = await connect()
+    await consumer.send(f"POST /vp HTTP/{version}\r\nContent-Length: 0\r\n\r\n".encode())
+    assert (await consumer.answer())[0] == status

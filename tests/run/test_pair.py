@@ -8,8 +8,8 @@ import pytest
 
 from rivta.run.home import Home, HomeError
 from rivta.run.lock import lock_home, supervisor_pid
-from tests.run.running import is_alive, pids, running, state, until
-from tests.support import run_rivta
+from tests.run.running import is_alive, pids, running, state
+from tests.support import run_rivta, until
 
 pytestmark = pytest.mark.sockets
 

@@ -1,10 +1,11 @@
 import pytest
 
-from rivta.soap.head import read_head
+from rivta.soap.head import read_head, refuse_ambiguous
 from rivta.soap.identifiers import Profile
-from rivta.soap.xml import parse_xml
+from rivta.soap.xml import XmlRefused, parse_xml
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
 LOGICAL_ADDRESS = '<LogicalAddress xmlns="urn:riv:itintegration:registry:1">{}</LogicalAddress>'
 TO = '<To xmlns="http://www.w3.org/2005/08/addressing">{}</To>'
 
@@ -56,3 +57,65 @@ def test_an_address_in_the_body_is_not_the_address():
 def test_what_is_no_envelope_has_an_empty_head():
     head = read_head(parse_xml(b"<html/>"))
     assert (head.profile, head.logical_address, head.contract) == (None, None, None)
+
+
+ENVELOPE = '<e:Envelope xmlns:e="{0}"><e:Header>{1}</e:Header>{2}</e:Envelope>'
+BODY = '<e:Body><Ask xmlns="urn:riv:x:AskResponder:1"/></e:Body>'
+
+
+def check(text: str) -> None:
+    envelope = parse_xml(text.encode())
+    refuse_ambiguous(envelope, read_head(envelope))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param(ENVELOPE.format("urn:other", "", BODY), "not of SOAP 1.1", id="another namespace"),
+        pytest.param(ENVELOPE.format(SOAP_12, "", BODY), "SOAP 1.2", id="soap 1.2"),
+        pytest.param(ENVELOPE.format(SOAP, "", '<Body xmlns="x"/>' + BODY), "not of SOAP 1.1", id="a false body"),
+        pytest.param(ENVELOPE.format(SOAP, "", BODY + "<Header/>"), "not of SOAP 1.1", id="a false header"),
+        pytest.param(ENVELOPE.format(SOAP, "", BODY + BODY), "more than one header or body", id="two bodies"),
+        pytest.param(ENVELOPE.format(SOAP, "", "<e:Header/>" + BODY), "more than one header or body", id="two headers"),
+        pytest.param(
+            ENVELOPE.format(SOAP, "", BODY.replace("</e:Body>", "<x/></e:Body>")),
+            "more than one element",
+            id="two payloads",
+        ),
+        pytest.param(
+            ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1") + LOGICAL_ADDRESS.format("SE2"), BODY),
+            "two LogicalAddress entries",
+            id="two addresses",
+        ),
+        pytest.param(
+            ENVELOPE.format(SOAP, "<x>" + TO.format("SE1") + "</x>" + TO.format("SE2"), BODY),
+            "two To",
+            id="at any depth",
+        ),
+        pytest.param(
+            ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1") + LOGICAL_ADDRESS.format(""), BODY),
+            "two LogicalAddress entries",
+            id="one of them empty",
+        ),
+    ],
+)
+def test_what_another_reader_may_take_for_something_else_is_refused(text, reason):
+    with pytest.raises(XmlRefused, match=reason):
+        check(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("<html/>", id="no envelope"),
+        pytest.param(ENVELOPE.format(SOAP, "", ""), id="no body"),
+        pytest.param(ENVELOPE.format(SOAP, "", "<e:Body/>"), id="empty body"),
+        pytest.param(ENVELOPE.format(SOAP, "", BODY + "<x:y xmlns:x='x'/>"), id="something after the body"),
+        pytest.param(
+            ENVELOPE.format(SOAP, TO.format("http://x") + LOGICAL_ADDRESS.format("SE1"), BODY), id="both kinds"
+        ),
+        pytest.param(ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1") * 2, BODY), id="twice the same"),
+    ],
+)
+def test_what_says_one_thing_is_not(text):
+    check(text)

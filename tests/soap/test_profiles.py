@@ -46,3 +46,13 @@ def test_there_and_back_is_the_same_message():
     back = parse_xml(translate(there, read_head(there), Profile.RIVTABP20))
     head = read_head(back)
     assert (head.profile, head.logical_address, head.contract) == (Profile.RIVTABP20, "SE1", "urn:x")
+
+
+@pytest.mark.parametrize(
+    ("entries", "profile"), [(LOGICAL_ADDRESS + TO, Profile.RIVTABP21), (TO + LOGICAL_ADDRESS, Profile.RIVTABP20)]
+)
+def test_the_entry_that_did_not_count_does_not_become_a_second_address(entries, profile):
+    other, _, counted = entries.partition(">SE1<")
+    message = translated(f"{other}>SE2<{counted}", profile)
+    assert b"SE2" not in message
+    assert read_head(parse_xml(message)).logical_address == "SE1"

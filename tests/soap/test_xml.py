@@ -62,3 +62,24 @@ def test_any_bytes_are_read_or_refused(data):
         parse_xml(data)
     except XmlRefused as refused:
         assert str(refused)
+
+
+def test_what_is_said_of_broken_xml_in_private_quotes_nothing_of_it():
+    with pytest.raises(XmlRefused) as refused:
+        parse_xml(b"<a>\n<p191212121212></a>")
+    assert "191212121212" in refused.value.reason
+    assert refused.value.private_reason == "not well-formed XML at line 2"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_bounds_hold_in_every_encoding(encoding):
+    for document in (
+        "<a>" * (MAX_DEPTH + 1) + "</a>" * (MAX_DEPTH + 1),
+        "<a>" * MAX_DEPTH + "<a/>" + "</a>" * MAX_DEPTH,
+    ):
+        with pytest.raises(XmlRefused, match="nested"):
+            parse_xml(document.encode(encoding))
+    parse_xml(("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH).encode(encoding))
+    many = "<a " + " ".join(f'b{n}=""' for n in range(MAX_ATTRIBUTES + 1)) + "/>"
+    with pytest.raises(XmlRefused, match="attributes"):
+        parse_xml(many.encode(encoding))

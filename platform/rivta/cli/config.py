@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _MANDATORY = "-"
 """As a default in `rivta.run.settings.Key`."""
 _COMMENT_WIDTH = 98
-_EXAMPLE_NAME = "urn:riv:example:GetExampleResponder:1"
-"""Stands for `<name>`, where a key holds one that the operator chooses."""
 _INTRODUCTION = (
     "One TOML file, given to `rivta serve --config FILE`; `rivta up` writes one for each platform of the pair. It is",
     "read and checked once, when a process starts: an unknown key or a wrong value stops the start, and says which.",
@@ -55,7 +53,7 @@ def show(markdown: bool, as_json: bool) -> None:
 @command.command(epilog="Example: rivta config check platform.toml")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-def check(file: Path, as_json: bool) -> int:
+def check(file: Path, as_json: bool) -> None:
     """Check a settings file: every key that is unknown, missing or has a wrong value. Ends with 1 when there are any.
 
     It does not look at what the file names: certificates, tables and the database are opened at the start.
@@ -70,9 +68,8 @@ def check(file: Path, as_json: bool) -> int:
             click.echo(json.dumps({"valid": False, "problems": problems}, ensure_ascii=False))
         else:
             click.echo(str(error), err=True)
-        return 1
+        raise click.exceptions.Exit(1) from error
     click.echo(json.dumps({"valid": True, "problems": []}) if as_json else f"{file}: valid")
-    return 0
 
 
 def _sections(known: Sequence[Key]) -> Iterator[tuple[str, list[Key]]]:
@@ -91,7 +88,7 @@ def _as_toml(known: Sequence[Key]) -> Iterator[str]:
     for section, keys in _sections(known):
         yield ""
         if section:
-            table = section.replace("<name>", f'"{_EXAMPLE_NAME}"')
+            table = section.replace("<name>", '"<name>"')
             yield f"# [{table}]" if "<name>" in section else f"[{table}]"
         for key in keys:
             yield from (f"# {line}" for line in wrap(_explained(key), _COMMENT_WIDTH))

@@ -95,7 +95,7 @@ def search(home: str | None, platform: str | None, as_json: bool, limit: int, fu
         _print_table(found, _names(folder), full=full)
 
 
-@command.command(epilog="Example: rivta log search && rivta log show 8f14e45f")
+@command.command(epilog="Example: rivta log show 8f14e45f")
 @click.argument("id")
 @_common_options
 def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None:

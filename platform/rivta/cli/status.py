@@ -178,7 +178,7 @@ def _table_words(table: dict[str, Any] | None) -> tuple[str, str | None]:
 
 
 def _draft_words(draft: dict[str, Any]) -> tuple[str, str | None]:
-    if not draft["folder"] or draft["folder"] == "None":
+    if not draft["folder"]:
         return "none: publications only", draft["problem"]
     published = "each valid save is published" if draft["autopublish"] else "not published by itself"
     found = [_counted(draft[f"{kind}s"], kind) for kind in ("error", "warning") if draft[f"{kind}s"]]

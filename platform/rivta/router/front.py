@@ -1,6 +1,5 @@
 """What stands at the listener before a call is a call: paths, methods, documents (vp-behaviour sections 1 and 8)."""
 
-import uuid
 from typing import Protocol
 
 from rivta.contracts.installed import Contracts
@@ -67,5 +66,5 @@ def _document(request: Request, path: str, documents: Documents) -> Answer:
 
 
 def _answer(request: Request, status: int, content_type: str, body: bytes, *more: tuple[str, str]) -> Answer:
-    correlation_id = request.header(headers.CORRELATION_ID) or str(uuid.uuid4())
+    correlation_id = headers.correlation_id_of(request)
     return Answer(status, (("Content-Type", content_type), (headers.CORRELATION_ID, correlation_id), *more), body)

@@ -1,6 +1,7 @@
 """Which HTTP headers go on to the producer and back to the consumer (vp-behaviour section 6)."""
 
 import re
+import uuid
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ CORRELATION_ID = "x-skltp-correlation-id"
 PRODUCER_TIME = "x-skltp-prt"
 ORIGINAL_CONSUMER = "x-rivta-original-serviceconsumer-hsaid"
 ROUTING_HISTORY = "x-rivta-routing-history"
+SENDER_ID = "x-vp-sender-id"
+INSTANCE_ID = "x-vp-instance-id"
 CONTENT_TYPE = "text/xml; charset=UTF-8"
 
 # The bindings of the incumbent never copy these in either direction; they belong to one hop or are set anew.
@@ -17,8 +20,11 @@ _OF_ONE_HOP = (
     "content-length|content-type|host|cache-control|connection|keep-alive|proxy-connection|date|pragma|te|trailer|"
     "transfer-encoding|upgrade|via|warning|expect|camel.*"
 )
+# What a TLS proxy tells about its client's certificate or address. The incumbent lets these pass; a platform behind
+# such a proxy would take them for its proxy's word about us.
+_WORD_OF_A_PROXY = "(x-)?client-cert.*|(x-)?ssl-client.*|x-arr-clientcert|x-.*-auth-cert|forwarded|x-real-ip"
 _NOT_TO_PRODUCER = re.compile(
-    rf"(?i){_OF_ONE_HOP}|x-vp.*|peer_certificates|x-forwarded.*|mule_.*|x-mule_.*|accept-encoding|content-encoding|user-agent|"
+    rf"(?i){_OF_ONE_HOP}|{_WORD_OF_A_PROXY}|x-vp.*|peer_certificates|x-forwarded.*|mule_.*|x-mule_.*|accept-encoding|content-encoding|user-agent|"
     rf"{CORRELATION_ID}|{ORIGINAL_CONSUMER}|{ROUTING_HISTORY}"
 )
 _NOT_TO_CONSUMER = re.compile(
@@ -47,6 +53,12 @@ def host_of(url: str) -> str:
     return host if parts.port in (None, 80) else f"{host}:{parts.port}"
 
 
+def correlation_id_of(request: Request) -> str:
+    """The consumer's, if it gave one that can stand in a header and on a log line; else a new one."""
+    given = request.header(CORRELATION_ID)
+    return given if given and given.isprintable() else str(uuid.uuid4())
+
+
 def to_producer(
     request: Request,
     *,
@@ -56,8 +68,13 @@ def to_producer(
     original_consumer: str,
     correlation_id: str | None,
     history: str,
+    sender: str,
+    platform: str,
 ) -> Headers:
-    """The headers of the call to the producer at `url`. `correlation_id` None: it does not leave the platform."""
+    """The headers of the call to the producer at `url`. `correlation_id` None: it does not leave the platform.
+
+    A producer reached by plain http is told who calls; one reached by https knows who we are from our certificate.
+    """
     own = [
         ("Host", host_of(url)),
         ("User-Agent", user_agent),
@@ -67,13 +84,15 @@ def to_producer(
     ]
     if correlation_id is not None:
         own.append((CORRELATION_ID, correlation_id))
+    if url[:5].lower() == "http:":
+        own += ((SENDER_ID, sender), (INSTANCE_ID, platform))
     return (*own, *((name, value) for name, value in request.headers if _goes_to_producer(name)))
 
 
-def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: float) -> Headers:
-    """The headers of a relayed answer. Its type is always UTF-8 XML, as the incumbent states it."""
+def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: float, charset: str = "UTF-8") -> Headers:
+    """The headers of a relayed answer. Its type is always XML, UTF-8 unless we have put it into another charset."""
     return (
-        ("Content-Type", CONTENT_TYPE),
+        ("Content-Type", f"text/xml; charset={charset}"),
         (CORRELATION_ID, correlation_id),
         (PRODUCER_TIME, str(round(producer_ms))),
         *((name, value) for name, value in answer.headers if _goes_to_consumer(name)),

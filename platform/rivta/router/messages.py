@@ -10,6 +10,14 @@ Headers = tuple[tuple[str, str], ...]
 """Header lines as they came or go, in order, names in the sender's spelling."""
 
 
+def _first(headers: Headers, name: str) -> str:
+    wanted, length = name.lower(), len(name)
+    for key, value in headers:
+        if len(key) == length and key.lower() == wanted:
+            return value
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Who is at the other end of a connection, as TLS has proved it."""
@@ -35,8 +43,7 @@ class Request:
 
     def header(self, name: str) -> str:
         """The first value of the header `name` (any case), trimmed; empty when there is none."""
-        wanted = name.lower()
-        return next((value.strip() for key, value in self.headers if key.lower() == wanted), "")
+        return _first(self.headers, name).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,7 @@ class ProducerAnswer:
 
     def header(self, name: str) -> str:
         """The first value of the header `name` (any case); empty when there is none."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        return _first(self.headers, name)
 
 
 class Trouble(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 import uuid
@@ -10,9 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-
-from lxml import etree
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Decision, Outcome, Route
@@ -34,8 +33,9 @@ from rivta.router.messages import (
 from rivta.router.policy import Handling, Policy
 from rivta.router.record import CallRecord, CannotRecord, RecordedViolation, Recorder
 from rivta.soap import namespaces
+from rivta.soap.charsets import UTF_8, Document, charset_of, encoded_as, read_document
 from rivta.soap.faults import Fault, Refused, fault_envelope, unexpected_fault_envelope
-from rivta.soap.head import Head, read_head
+from rivta.soap.head import Head, read_head, refuse_ambiguous
 from rivta.soap.identifiers import ContractNamespace
 from rivta.soap.profiles import serialise, translate
 from rivta.soap.xml import XmlRefused, parse_xml
@@ -45,6 +45,12 @@ _log = logging.getLogger("rivta.router")
 
 # Below this a message is parsed and checked where it is; above it in a thread, so that small calls do not wait for it.
 _THREAD_BYTES = 100_000
+# No HSA-id, contract or pair of addresses comes near; longer ones are not worth a look-up or a place in memory.
+_LONGEST_NAME = 500
+_LONGEST_DETAIL = 2000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Producers(Protocol):
@@ -55,11 +61,10 @@ class Producers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request that has been read: its tree, what its head says, and what its bytes were encoded in."""
+    """A request that has been read: the document and what its head says."""
 
-    envelope: etree._Element
+    document: Document
     head: Head
-    encoding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Router:
         """Carries one call from its bytes to the bytes of the answer; never raises."""
         began = time.perf_counter()
         received = self._now()
-        correlation_id = request.header(headers.CORRELATION_ID) or str(uuid.uuid4())
+        correlation_id = headers.correlation_id_of(request)
         sender: Sender | None = None
         message: Message | None = None
         decision: Decision | None = None
@@ -127,18 +132,18 @@ class Router:
         except CannotRecord as error:
             return _unrecorded(correlation_id, error)
         try:
-            sender = self._identify(request)
+            sender = self._identify(request, received)
+            history = self._extend_history(request, sender)
             message = await self._read(request)
             self._check_original_consumer(request, sender)
-            history = self._extend_history(request, sender)
             decision = self._decide(table, sender, message.head, received)
             route = _the_route(decision, sender, message.head)
             request_check = await self._check_request(message, route, len(request.body))
-            body = self._translate(request, message, route)
+            body = await self._translate(request, message, route)
             relayed = await self._send(request, route, body, sender, correlation_id, history)
             _refuse_bad_answer(route, relayed.answer)
             response_check = await self._check_response(message.head, route, relayed.answer)
-            answer = self._answer(relayed, message, correlation_id)
+            answer = await self._answer(relayed, message, correlation_id)
             outcome = Outcome.ROUTED.value
         except Refused as refused:
             refusal = refused
@@ -162,7 +167,7 @@ class Router:
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
             bytes_in=len(request.body),
             bytes_out=len(answer.body),
-            detail=(_bounded(refusal.private_detail, 2000) or "") if refusal else "",
+            detail=(_bounded(refusal.private_detail, _LONGEST_DETAIL) or "") if refusal else "",
             violations=request_check.violations + response_check.violations,
             **_record_of_sender(sender),
             **_record_of_head(message.head if message else None),
@@ -174,7 +179,7 @@ class Router:
             return _unrecorded(correlation_id, error)
         return answer
 
-    def _identify(self, request: Request) -> Sender:
+    def _identify(self, request: Request, now: datetime) -> Sender:
         """vp-behaviour section 3, HTTPS: the sender is the certificate's; beyond it, revocation and expiry are checked
         on each call, so that a resumed or long-lived connection ends with its certificate."""
         sender = request.peer.sender
@@ -182,23 +187,23 @@ class Router:
             raise Refused(Fault.NO_SENDER, detail=request.peer.problem)
         if self._is_revoked(sender):
             raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} is revoked")
-        if sender.not_after < self._now():
+        if sender.is_expired(now):
             raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} has expired")
         return sender
 
     async def _read(self, request: Request) -> Message:
+        charset = charset_of(request.header("Content-Type"))
         try:
-            if len(request.body) > _THREAD_BYTES:
-                return await asyncio.to_thread(_read_message, request.body)
-            return _read_message(request.body)
+            return await _apart_if_large(len(request.body), _read_message, request.body, charset)
         except XmlRefused as error:
-            raise Refused(
-                Fault.UNREADABLE, detail=error.reason, private_detail=f"unreadable XML at line {error.line}"
-            ) from error
+            raise Refused(Fault.UNREADABLE, detail=error.reason, private_detail=error.private_reason) from error
 
     def _check_original_consumer(self, request: Request, sender: Sender) -> None:
+        """vp-behaviour section 3, with the list of those who may always in force; oneself anybody may name."""
         original = request.header(headers.ORIGINAL_CONSUMER)
-        if original and original != sender.hsa_id and sender.hsa_id not in self._policy.original_consumer_allowed:
+        if not original or original == sender.hsa_id:
+            return
+        if sender.hsa_id not in self._policy.original_consumer_allowed or not original.isprintable():
             raise Refused(Fault.ORIGINAL_CONSUMER_REFUSED)
 
     def _extend_history(self, request: Request, sender: Sender) -> str:
@@ -212,7 +217,12 @@ class Router:
     def _decide(self, table: DecisionCache | None, sender: Sender, head: Head, now: datetime) -> Decision:
         if table is None:
             raise Refused(Fault.NO_TABLE)
-        return table.decide(sender=sender.hsa_id, contract=head.contract, logical_address=head.logical_address, now=now)
+        address, contract = head.logical_address, head.contract
+        if address is None:
+            raise Refused(Fault.NO_RECEIVER)
+        if len(address) > _LONGEST_NAME or len(contract or "") > _LONGEST_NAME:
+            raise _no_route(head)
+        return table.decide(sender=sender.hsa_id, contract=contract, logical_address=address, now=now)
 
     async def _check_request(self, message: Message, route: Route, size: int) -> Checked:
         """design section 4: a request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
@@ -241,24 +251,22 @@ class Router:
 
     async def _verdict(self, contract: Contract, head: Head, message: Part, size: int) -> Verdict:
         assert head.payload is not None
-        if size > _THREAD_BYTES:
-            return await asyncio.to_thread(self._validators.check, contract, head.payload, message, head.header)
-        return self._validators.check(contract, head.payload, message, head.header)
+        return await _apart_if_large(size, self._validators.check, contract, head.payload, message, head.header)
 
-    def _translate(self, request: Request, message: Message, route: Route) -> bytes:
-        """The original bytes, unless the producer speaks the other profile or the bytes are not UTF-8."""
-        head = message.head
+    async def _translate(self, request: Request, message: Message, route: Route) -> bytes:
+        """The original bytes, unless the producer speaks the other profile or the bytes are not plain UTF-8."""
+        head, document, size = message.head, message.document, len(request.body)
         if head.profile is not None and head.profile is not route.profile:
-            return translate(message.envelope, head, route.profile)
-        if message.encoding != "UTF-8":
-            return serialise(message.envelope)
+            return await _apart_if_large(size, translate, document.root, head, route.profile)
+        if not document.is_plain:
+            return await _apart_if_large(size, serialise, document.root)
         return request.body
 
     async def _send(
         self, request: Request, route: Route, body: bytes, sender: Sender, correlation_id: str, history: str
     ) -> Relayed:
         policy = self._policy
-        shows_correlation = route.platform or policy.correlation_to_https or not route.url.startswith("https:")
+        shows_correlation = route.platform or policy.correlation_to_https or route.url[:6].lower() != "https:"
         outgoing = headers.to_producer(
             request,
             url=route.url,
@@ -267,6 +275,8 @@ class Router:
             original_consumer=request.header(headers.ORIGINAL_CONSUMER) or sender.hsa_id,
             correlation_id=correlation_id if shows_correlation else None,
             history=history,
+            sender=sender.hsa_id,
+            platform=policy.platform,
         )
         target = Target(
             url=route.url,
@@ -288,7 +298,10 @@ class Router:
                 del self._in_flight[route.url]
 
     async def _send_patiently(self, target: Target, method: str, outgoing: Headers, body: bytes) -> Relayed:
-        """Sends, and sends again only while no byte of the request has left: never a thing done twice."""
+        """Sends, and sends again only while no byte of the request has left: never a thing done twice.
+
+        All of it shares the time for the answer, so that a caller's own timeout still comes after ours.
+        """
         attempts_left = self._policy.retry_attempts
         while True:
             began = time.perf_counter()
@@ -296,20 +309,21 @@ class Router:
                 answer = await self._producers.send(target, method=method, headers=outgoing, body=body)
                 return Relayed(answer, (time.perf_counter() - began) * 1000)
             except ProducerFailure as failure:
-                if failure.trouble not in NOTHING_SENT or attempts_left <= 0:
+                left = target.answer_seconds - (time.perf_counter() - began) - self._policy.retry_delay_seconds
+                if failure.trouble not in NOTHING_SENT or attempts_left <= 0 or left <= 0:
                     raise
             attempts_left -= 1
+            target = dataclasses.replace(target, answer_seconds=left)
             await asyncio.sleep(self._policy.retry_delay_seconds)
 
     async def _check_response(self, head: Head, route: Route, answer: ProducerAnswer) -> Checked:
         contract = self._contracts.get(route.contract)
         handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
-        if contract is None or handling is Handling.OFF or answer.status != 200 or answer.header("Content-Encoding"):
+        if contract is None or handling is Handling.OFF or answer.status >= 300 or not answer.body:
             return Checked()
-        if len(answer.body) > _THREAD_BYTES:
-            verdict = await asyncio.to_thread(self._verdict_of_answer, contract, answer.body)
-        else:
-            verdict = self._verdict_of_answer(contract, answer.body)
+        if answer.header("Content-Encoding"):
+            return Checked()
+        verdict = await _apart_if_large(len(answer.body), self._verdict_of_answer, contract, answer.body)
         if verdict.valid:
             return Checked()
         if handling is Handling.REJECT:
@@ -327,10 +341,18 @@ class Router:
             return Verdict(valid=True)
         return self._validators.check(contract, head.payload, "response", head.header)
 
-    def _answer(self, relayed: Relayed, message: Message, correlation_id: str) -> Answer:
-        answer = relayed.answer
-        lines = headers.to_consumer(answer, correlation_id=correlation_id, producer_ms=relayed.producer_ms)
-        return Answer(answer.status, lines, answer.body)
+    async def _answer(self, relayed: Relayed, message: Message, correlation_id: str) -> Answer:
+        """The producer's answer, in the characters that its consumer wrote in (vp-behaviour section 2)."""
+        answer, encoding, body = relayed.answer, message.document.encoding, None
+        if encoding != UTF_8 and answer.body and not answer.header("Content-Encoding"):
+            body = await _apart_if_large(len(answer.body), encoded_as, answer.body, encoding)
+        lines = headers.to_consumer(
+            answer,
+            correlation_id=correlation_id,
+            producer_ms=relayed.producer_ms,
+            charset=UTF_8 if body is None else encoding,
+        )
+        return Answer(answer.status, lines, answer.body if body is None else body)
 
     def _refuse(self, refused: Refused, correlation_id: str) -> Answer:
         body = fault_envelope(refused.fault, detail=refused.detail, platform_name=self._policy.platform_name)
@@ -338,17 +360,33 @@ class Router:
         return _fault_answer(body, correlation_id, close=refused.fault is Fault.NO_SENDER)
 
 
-def _read_message(body: bytes) -> Message:
-    envelope = parse_xml(body)
-    if envelope.tag == f"{{{namespaces.SOAP_12_ENVELOPE}}}Envelope":
-        raise XmlRefused("the envelope is SOAP 1.2; RIV-TA messages are SOAP 1.1", line=1)
-    encoding = (envelope.getroottree().docinfo.encoding or "UTF-8").upper()
-    return Message(envelope, read_head(envelope), "UTF-8" if encoding.startswith(("UTF-8", "US-ASCII")) else encoding)
+async def _apart_if_large(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`work` on a message of `size` bytes: here, or in a thread if others would have to wait for it."""
+    if size > _THREAD_BYTES:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+def _read_message(body: bytes, charset: str | None) -> Message:
+    document = read_document(body, charset)
+    head = read_head(document.root)
+    refuse_ambiguous(document.root, head)
+    return Message(document, head)
+
+
+def _no_route(head: Head) -> Refused:
+    address = head.logical_address or ""
+    return Refused(
+        Fault.NO_ROUTE,
+        contract=_bounded(head.contract) or "null",
+        logical_address=_bounded(address),
+        hint=". Whitespace detected in incoming request!" if " " in address else "",
+    )
 
 
 def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
     """The route of a decision that says yes; what it says otherwise, raised as the fault with that code."""
-    address, contract = head.logical_address, head.contract or "null"
+    address, contract = head.logical_address, head.contract
     match decision.outcome:
         case Outcome.ROUTED:
             assert decision.route is not None
@@ -356,8 +394,7 @@ def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
         case Outcome.NO_RECEIVER:
             raise Refused(Fault.NO_RECEIVER)
         case Outcome.NO_ROUTE:
-            hint = ". Whitespace detected in incoming request!" if address and " " in address else ""
-            raise Refused(Fault.NO_ROUTE, contract=contract, logical_address=address, hint=hint)
+            raise _no_route(head)
         case Outcome.SEVERAL_ROUTES:
             raise Refused(Fault.SEVERAL_ROUTES, contract=contract, logical_address=address)
         case Outcome.NO_PERMISSION:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
 from rivta.router.messages import Answer, Handler, Peer, Request
@@ -189,6 +189,9 @@ def _response(answer: Answer) -> web.Response:
 
 async def _read_body(incoming: web.BaseRequest, limits: Limits) -> bytes:
     """The whole body, unpacked; raises _Refusal (413, 408, 415, 400)."""
+    hosts = len(incoming.headers.getall("Host", ()))
+    if hosts > 1 or (hosts == 0 and incoming.version >= HttpVersion11):
+        raise _Refusal(400, "A request has one Host header.")  # RFC 9112 section 3.2
     too_long = _Refusal(413, f"The message is longer than the {limits.max_body_bytes} bytes this platform accepts.")
     if incoming.content_length is not None and incoming.content_length > limits.max_body_bytes:
         raise too_long

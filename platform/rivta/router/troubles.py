@@ -18,15 +18,13 @@ _CAUSES = {
     Trouble.TLS: "javax.net.ssl.SSLHandshakeException: {message}",
     Trouble.NO_ANSWER: "No response received from remote server: {peer}",
     Trouble.TOO_LARGE: "{message}",
-    Trouble.BAD_ANSWER: "the answer is not HTTP: {message}",
+    Trouble.BAD_ANSWER: "the answer is not HTTP",  # the library's message quotes what came instead
 }
 
 
 def failure(url: str, failure: ProducerFailure) -> Refused:
     """VP009 for a call that got no whole answer."""
-    parts = urlsplit(url)
-    peer = parts.netloc or parts.path
-    cause = _CAUSES[failure.trouble].format(peer=peer, message=failure.message)
+    cause = _CAUSES[failure.trouble].format(peer=_peer(url), message=failure.message)
     return _producer_trouble(
         url, f"Exception Caught by Camel when contacting producer. Exception information: ({cause})"
     )
@@ -35,21 +33,21 @@ def failure(url: str, failure: ProducerFailure) -> Refused:
 def bad_status(url: str, answer: ProducerAnswer) -> Refused:
     """VP009 for a status that is not relayed."""
     redirect = f", redirectLocation: {answer.header('Location')}" if 300 <= answer.status < 400 else ""
-    cause = (
-        "org.apache.camel.component.netty.http.NettyHttpOperationFailedException: Netty HTTP operation failed invoking "
-        f"{url} with statusCode: {answer.status}{redirect}"
-    )
-    return _producer_trouble(
-        url,
-        f"Exception Caught by Camel when contacting producer. Exception information: ({cause})\n"
-        f"VP_PRODUCER_EXCEPTION_HTTP_STATUS={answer.status}",
-    )
+
+    def remainder(redirect: str) -> str:
+        return (
+            "Exception Caught by Camel when contacting producer. Exception information: (org.apache.camel.component."
+            "netty.http.NettyHttpOperationFailedException: Netty HTTP operation failed invoking "
+            f"{url} with statusCode: {answer.status}{redirect})\nVP_PRODUCER_EXCEPTION_HTTP_STATUS={answer.status}"
+        )
+
+    return _producer_trouble(url, remainder(redirect), private=remainder(""))
 
 
 def empty_message(url: str, answer: ProducerAnswer) -> Refused:
     """VP009 for a success without a message."""
-    reason = f" {answer.reason}" if answer.reason else ""
-    return _producer_trouble(url, f"Empty message when server responded with status code: {answer.status}{reason}")
+    said = f"Empty message when server responded with status code: {answer.status}"
+    return _producer_trouble(url, f"{said} {answer.reason}".rstrip(), private=said)
 
 
 def too_many_in_flight(url: str, limit: int) -> Refused:
@@ -95,8 +93,18 @@ def empty_answer() -> Verdict:
     return Verdict(valid=False, violations=(Violation(1, "/", reason, reason),))
 
 
-def _producer_trouble(url: str, remainder: str) -> Refused:
-    return Refused(Fault.PRODUCER_TROUBLE, detail=f"Error connecting to service producer at address {url}. {remainder}")
+def _producer_trouble(url: str, remainder: str, *, private: str | None = None) -> Refused:
+    """`private` is the remainder without the producer's own words, where it has any."""
+    start = f"Error connecting to service producer at address {url}. "
+    return Refused(Fault.PRODUCER_TROUBLE, detail=start + remainder, private_detail=start + (private or remainder))
+
+
+def _peer(url: str) -> str:
+    """`host:port` as the incumbent's network library names it, or the path of a service's own socket."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return parts.path
+    return f"{parts.hostname}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
 
 
 def _line(violation: Violation, reason: str) -> str:

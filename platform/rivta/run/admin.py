@@ -167,7 +167,7 @@ class _Api:
         publisher = self._kept.autopublisher
         report = publisher.report
         return {
-            "folder": str(self._kept.settings.tables.draft),
+            "folder": str(folder) if (folder := self._kept.settings.tables.draft) else None,
             "autopublish": self._kept.settings.tables.autopublish,
             "errors": len(report.errors) if report else 0,
             "warnings": len(report.warnings) if report else 0,

@@ -17,8 +17,8 @@ UTF_8 = "UTF-8"
 
 _CHARSET = re.compile(r"""(?i);\s*charset\s*=\s*["']?([^\s;"']+)""")
 _DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)""")
-# Byte order marks, and "<" in two bytes without one.
-_TWO_BYTES = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
+# The parser knows a byte order mark; without one it has to be told.
+_TWO_BYTES = {b"\xff\xfe": None, b"\xfe\xff": None, b"<\x00": "UTF-16LE", b"\x00<": "UTF-16BE"}
 _ASCII_TOO = frozenset({"UTF-8", "UTF8", "US-ASCII", "ASCII"})
 
 
@@ -43,13 +43,17 @@ def charset_of(content_type: str) -> str | None:
 def read_document(data: bytes, charset: str | None) -> Document:
     """Reads `data`, which came with that charset in its Content-Type (in capitals). Raises XmlRefused."""
     if data[:2] in _TWO_BYTES:
-        root = parse_xml(data)
+        root = parse_xml(data, encoding=_TWO_BYTES[data[:2]])
         own = (root.getroottree().docinfo.encoding or "").upper()
-        return Document(root, own if own.startswith(("UTF-16", "UTF-32")) else "UTF-16", is_plain=False)
+        return Document(root, own if own.startswith("UTF-32") else "UTF-16", is_plain=False)
     declaration = _DECLARED.match(data)
     declared = declaration.group(1).decode().upper() if declaration else None
     if (charset is None or charset in _ASCII_TOO) and (declared is None or declared in _ASCII_TOO):
-        return Document(parse_xml(data), UTF_8, is_plain=True)
+        root = parse_xml(data)
+        # A declaration too odd for our expression is still found out by the parser.
+        read_as = (root.getroottree().docinfo.encoding or UTF_8).upper()
+        is_plain = read_as in _ASCII_TOO
+        return Document(root, UTF_8 if is_plain else read_as, is_plain=is_plain)
     refused: XmlRefused | None = None
     for encoding in _candidates(charset, declared):
         try:
@@ -68,10 +72,10 @@ def encoded_as(body: bytes, encoding: str) -> bytes | None:
     Unlike the incumbent, whose answer keeps the declaration it came with.
     """
     try:
-        tree = parse_xml(body).getroottree()
-        return etree.tostring(tree, encoding=encoding, xml_declaration=True)
-    except (XmlRefused, LookupError):
+        encoded = etree.tostring(parse_xml(body).getroottree(), encoding=encoding, xml_declaration=True)
+    except (LookupError, ValueError):  # no such encoding; no document
         return None
+    return encoded if isinstance(encoded, bytes) else None
 
 
 def _candidates(charset: str | None, declared: str | None) -> Iterator[str]:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from rivta.soap import namespaces
 from rivta.soap.identifiers import ContractNamespace, LogicalAddress, Profile
+from rivta.soap.xml import XmlRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Head:
     """The first element of the SOAP body."""
 
 
+_ENVELOPE = f"{{{namespaces.SOAP_ENVELOPE}}}Envelope"
+_PARTS = (f"{{{namespaces.SOAP_ENVELOPE}}}Header", f"{{{namespaces.SOAP_ENVELOPE}}}Body")
 _PROFILE_OF_ENTRY = {"To": Profile.RIVTABP20, "LogicalAddress": Profile.RIVTABP21}
 
 
@@ -31,8 +35,13 @@ def read_head(envelope: etree._Element) -> Head:
     Of several address entries the last wins, for profile and address alike. Blanks around an address are kept; an
     address of nothing but blanks is none. Better than the incumbent: a comment inside the entry is not the address.
     """
-    header = _child(envelope, "Header")
-    body = _child(envelope, "Body")
+    header, body = None, None
+    for child in envelope.iterchildren(etree.Element):
+        local = _local(child)
+        if local == "Header" and header is None:
+            header = child
+        elif local == "Body" and body is None:
+            body = child
     profile, address_element = None, None
     for entry in header.iter(etree.Element) if header is not None else ():
         named = _PROFILE_OF_ENTRY.get(_local(entry))
@@ -49,18 +58,42 @@ def read_head(envelope: etree._Element) -> Head:
     )
 
 
+def refuse_ambiguous(envelope: etree._Element, head: Head) -> None:
+    """Raises XmlRefused for a message that another reader may take for a different one than `head` says.
+
+    The incumbent reads by local names and stops at the first element of the body. A producer's SOAP library may read
+    another Header, Body, body element or address of the same message, which then nobody has permitted. So: what is
+    called Envelope, Header or Body is SOAP 1.1's; each of these stands there once; a body has one element (WS-I Basic
+    Profile 1.1, R9981); and two address entries of the same kind say the same.
+    """
+    if envelope.tag == f"{{{namespaces.SOAP_12_ENVELOPE}}}Envelope":
+        raise XmlRefused("the envelope is SOAP 1.2; RIV-TA messages are SOAP 1.1", line=1)
+    parts = [child.tag for child in envelope.iterchildren(etree.Element) if _local(child) in ("Header", "Body")]
+    if any(tag not in _PARTS for tag in parts) or (envelope.tag != _ENVELOPE and _local(envelope) == "Envelope"):
+        raise XmlRefused("the envelope is not of SOAP 1.1", line=1)
+    if len(parts) != len(set(parts)):
+        raise XmlRefused("the envelope has more than one header or body", line=1)
+    if head.payload is not None and next(head.payload.itersiblings(etree.Element), None) is not None:
+        raise XmlRefused("the SOAP body has more than one element", line=_line(head.payload))
+    if head.header is not None and head.address_element is not None and len(head.header) > 1:
+        kind = _local(head.address_element)
+        for entry in head.header.iter(etree.Element):
+            if _local(entry) == kind and _address(entry) != head.logical_address:
+                raise XmlRefused(f"the header has two {kind} entries that differ", line=_line(entry))
+
+
 def _address(entry: etree._Element) -> LogicalAddress | None:
     text = (entry.text or "") + "".join(child.tail or "" for child in entry if not isinstance(child.tag, str))
     return LogicalAddress(text) if text.strip() else None
 
 
 def _namespace(element: etree._Element) -> ContractNamespace | None:
-    namespace = etree.QName(element).namespace
+    namespace = str(element.tag).rpartition("}")[0][1:]
     return ContractNamespace(namespace) if namespace else None
 
 
-def _child(parent: etree._Element, local_name: str) -> etree._Element | None:
-    return next((child for child in parent.iterchildren(etree.Element) if _local(child) == local_name), None)
+def _line(element: etree._Element) -> int:
+    return element.sourceline if isinstance(element.sourceline, int) else 0
 
 
 def _local(element: etree._Element) -> str:

@@ -15,8 +15,9 @@ _ENTRY = {
 def translate(envelope: etree._Element, head: Head, profile: Profile) -> bytes:
     """The message in UTF-8 with its address entry as `profile` has it; everything else keeps its meaning.
 
-    Unlike the incumbent (vp-behaviour section 5) other WS-Addressing entries stay in their own namespace, and
-    processing instructions and CDATA survive. `head` is `read_head(envelope)`; the tree is changed in place.
+    Unlike the incumbent (vp-behaviour section 5) other WS-Addressing entries stay in their own namespace, processing
+    instructions and CDATA survive, and an entry goes that only `profile` would read: the producer must not find a
+    second address beside the permitted one. `head` is `read_head(envelope)`; the tree is changed in place.
     """
     entry = head.address_element
     if entry is not None and entry.tag != _ENTRY[profile]:
@@ -27,6 +28,8 @@ def translate(envelope: etree._Element, head: Head, profile: Profile) -> bytes:
         renamed.extend(entry)
         parent = entry.getparent()
         assert parent is not None
+        for other in list(parent.iterchildren(_ENTRY[profile])):
+            parent.remove(other)
         parent.replace(entry, renamed)
     return serialise(envelope)
 

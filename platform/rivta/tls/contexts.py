@@ -11,6 +11,9 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+_WITHOUT_ALERT = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
+"""Failures of a handshake for which OpenSSL has no alert, since whoever is there does not speak TLS."""
+
 _TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
@@ -34,7 +37,9 @@ class _TellingSSLObject(ssl.SSLObject):
                 super().do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
-            except ssl.SSLError:
+            except ssl.SSLError as error:
+                if error.reason in _WITHOUT_ALERT:
+                    raise
                 self._failed = True
             else:
                 return
