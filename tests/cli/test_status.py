@@ -82,14 +82,15 @@ def test_what_a_keeper_says_is_words_for_people() -> None:
         "national  The platform, SE1-P",
         "  calls     https://localhost:20010/vp",
         "  table     publication 3, HSA tree 2: 1 route, 5 permissions",
-        "  draft     /r, each valid save is published, 1 error, 2 warnings (`rivta route lint`)  one row is broken",
+        "  draft     /r, each valid save is published, 1 error, 2 warnings (`rivta route lint`)",
+        "            one row is broken",
         "  call log  7 calls since the start, 1 gap",
         "  worker    42: 7 calls, 1 under way",
     ]
 
 
 def test_a_platform_without_a_table_says_what_that_means() -> None:
-    assert _table_words(None) == ("", "no table has ever been published: every call ends with VP008")
+    assert _table_words(None) == ("none", "no table has ever been published: no call can be carried")
 
 
 @pytest.mark.parametrize(

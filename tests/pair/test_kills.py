@@ -23,7 +23,7 @@ from tests.pair.consumer import (
 )
 from tests.pair.load import Called, Load
 from tests.pair.standalone import Standalone
-from tests.run.running import is_alive
+from tests.run.running import is_alive, state
 from tests.support import Pair, until
 
 UNFLUSHED_SECONDS = 0.5
@@ -33,7 +33,8 @@ _MANY = 12
 
 
 def role(pair: Pair, name: str) -> dict[str, Any]:
-    return next(dict(one) for one in status_of(pair.home)["roles"] if one["name"] == name)
+    """A role as the supervisor sees it."""
+    return next(dict(one) for one in state(pair.home)["roles"] if one["name"] == name)
 
 
 def kill(pair: Pair, name: str) -> int:
@@ -44,12 +45,15 @@ def kill(pair: Pair, name: str) -> int:
     return pid
 
 
-def wait_until_back(pair: Pair, name: str, *, restarts: int) -> dict[str, Any]:
+def wait_until_back(pair: Pair, name: str, *, restarts: int) -> Any:
+    """The role as `rivta status` shows it once it was started again."""
+
     def back() -> dict[str, Any] | None:
         now = role(pair, name)
         return now if now["state"] == "ready" and now["restarts"] == restarts else None
 
-    return until(back, seconds=30)
+    until(back, seconds=30)
+    return next(one for one in status_of(pair.home)["roles"] if one["name"] == name)
 
 
 def logged(admin: Admin, platform: str, prefix: str, expected: Callable[[set[str]], bool]) -> Counter[str]:

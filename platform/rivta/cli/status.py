@@ -162,7 +162,9 @@ def _platform_lines(name: str, platform: dict[str, Any]) -> Iterator["Text"]:
         "call log": _call_log_words(platform["call_log"]),
     }
     for subject, (words, problem) in subjects.items():
-        yield Text.assemble(f"  {subject:<10}", words, (f"  {problem}" if problem else "", "red"))
+        yield Text(f"  {subject:<10}{words}")
+        if problem:
+            yield Text(f"  {'':<10}{problem}", style="red")
     for pid, worker in platform["workers"].items():
         yield Text(f"  worker    {pid}: {_counted(worker['calls'], 'call')}, {worker['in_flight']} under way")
     for switch in platform["insecure"]:
@@ -171,7 +173,7 @@ def _platform_lines(name: str, platform: dict[str, Any]) -> Iterator["Text"]:
 
 def _table_words(table: dict[str, Any] | None) -> tuple[str, str | None]:
     if table is None:
-        return "", "no table has ever been published: every call ends with VP008"
+        return "none", "no table has ever been published: no call can be carried"
     rows = f"{_counted(table['routes'], 'route')}, {_counted(table['permissions'], 'permission')}"
     tree = f", HSA tree {table['hsa_version']}" if table["hsa_version"] is not None else ""
     return f"publication {table['publication']}{tree}: {rows}", table["problem"]

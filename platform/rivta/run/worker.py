@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import sys
@@ -92,6 +93,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         asyncio.create_task(every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
         asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
     ]
+    _spare_the_collector()
     child.ready()
     # The first refusal must not stall the calls beside it for the quarter second that explaining takes to load.
     await asyncio.to_thread(_warm, validators, contracts)
@@ -185,6 +187,16 @@ def _policy(settings: Settings) -> Policy:
         user_agent=settings.headers.user_agent,
         content_type=settings.headers.content_type,
     )
+
+
+def _spare_the_collector() -> None:
+    """What is loaded now stays: the garbage collector need not walk it, nor look for cycles after each 700 objects.
+
+    Measured: 47 us of 513 us CPU for a routed call of 2 KB.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _warm(validators: Validators, contracts: Contracts) -> None:
