@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pair.consumer import (
+    CORRELATION_ID,
     KS,
     Admin,
     Identity,
@@ -144,15 +145,20 @@ def test_calls_go_on_without_a_keeper_and_its_log_is_whole_afterwards(own_pair: 
 
 def test_a_durable_call_log_has_every_call_that_was_answered(standalone: Standalone, pair: Pair) -> None:
     admin = Admin(standalone.pair)
-    restarts = role(standalone.pair, "alone-worker-0")["restarts"]
+    identity = Identity.of(pair, "npo")
+    worker = role(standalone.pair, "alone-worker-0")
     prefix = new_id("durable")
-    with Load(standalone.url, Identity.of(pair, "npo"), prefix=prefix) as load:
+    with Load(standalone.url, identity, prefix=prefix) as load:
         until(lambda: load.every_connection_called(5))
-        kill(standalone.pair, "alone-worker-0")
+        with tls_connection(standalone.url, identity.context()) as connection:
+            connection.sendall(http_post(get_diagnosis(KS), f"{CORRELATION_ID}: {prefix}-last".encode()))
+            assert read_answer(connection).status == 200
+            os.kill(worker["pid"], signal.SIGKILL)
         killed = time.monotonic()
         until(lambda: load.every_connection_called(2, since=killed))
-        wait_until_back(standalone.pair, "alone-worker-0", restarts=restarts + 1)
+        wait_until_back(standalone.pair, worker["name"], restarts=worker["restarts"] + 1)
     assert {call.status for call in load.failed} == {0}
-    found = logged(admin, "alone", prefix, ids(load.answered).issubset)
-    assert ids(load.answered) - found.keys() == set()
+    answered = ids(load.answered) | {f"{prefix}-last"}
+    found = logged(admin, "alone", prefix, answered.issubset)
+    assert answered - found.keys() == set()
     assert max(found.values()) == 1
