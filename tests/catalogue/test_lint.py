@@ -54,6 +54,7 @@ def changed(before: str, after: str) -> str:
         (changed("https://a.test/", "https://a.test:port/"), 5, "bad-url", ["'https://a.test:port/'"]),
         (changed("https://a.test/", "https://a .test/"), 5, "bad-url", ["blank"]),
         (changed("https://a.test/", "https://me:secret@a.test/"), 5, "bad-url", ["password"]),
+        (changed("RIVTABP21}", "RIVTABP21, ca: sit}"), 5, "not-supported", ["ca 'sit'"]),
         (changed("https://a.test/", "ftp://a.test/"), 5, "bad-url", ["expected https"]),
         (changed("producer_address: a}", "producer_address: a, valid_from: 2025-01-01, valid_to: 2024-12-31}"), 9, "inverted-period", ["2025-01-01", "2024-12-31"]),
         (changed("  SE2321000016-C:", "  se2321000016-a:"), 3, "duplicate-name", ["tables.yaml:2"]),

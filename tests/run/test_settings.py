@@ -34,7 +34,6 @@ def test_the_least_that_a_platform_needs_is_enough() -> None:
     assert settings.validation.request == "reject"
     assert settings.validation.response == "report"
     assert settings.limits.max_body_bytes == 50 * 1024 * 1024
-    assert settings.listen.http is None
 
 
 def test_a_platform_alone_waits_29_seconds_for_a_producer() -> None:
@@ -155,3 +154,16 @@ def test_reading_settings_needs_nothing_heavy() -> None:
     assert (
         subprocess.check_output([sys.executable, "-c", program], text=True, env=child_environment(os.environ)) == "[]\n"
     )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])
+def test_the_admin_api_is_not_opened_to_other_machines(host: str) -> None:
+    content = LEAST | {"listen": {"https": "127.0.0.1:20010", "admin": f"{host}:20012"}}
+    with pytest.raises(SettingsError, match=r"listen\.admin: .*plain http"):
+        Settings.parse(content, FILE)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
+def test_the_admin_api_may_be_at_any_address_of_this_machine(host: str) -> None:
+    content = LEAST | {"listen": {"https": "127.0.0.1:20010", "admin": f"{host}:20012"}}
+    assert Settings.parse(content, FILE).listen.admin == f"{host}:20012"

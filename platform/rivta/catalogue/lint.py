@@ -81,6 +81,7 @@ def lint(
         *_duplicate_names(draft),
         *_unknown_references(draft, unread),
         *_bad_urls(draft.producer_addresses, surroundings),
+        *_identities_of_their_own(draft.producer_addresses),
         *_inverted(draft),
         *_overlapping_routes(draft.routes),
         *_routes_to_ourselves(draft, surroundings),
@@ -135,6 +136,18 @@ def _unknown_references(draft: Draft, unread: Collection[str]) -> Iterator[Probl
             yield _at(route.place, "unknown-producer-address", message)
 
 
+def _identities_of_their_own(rows: Iterable[ProducerAddress]) -> Iterator[Problem]:
+    """Until the router can, such a row must not look as if its producer were called or trusted as it says."""
+    for row in rows:
+        for field, value in (("client_certificate", row.client_certificate), ("ca", row.ca)):
+            if value is not None:
+                message = (
+                    f"producer address {row.name}: {field} {value!r}: a producer is called with the platform's own "
+                    "certificate and trust; take the field away"
+                )
+                yield _at(row.place, "not-supported", message)
+
+
 def _bad_urls(rows: Iterable[ProducerAddress], surroundings: Surroundings) -> Iterator[Problem]:
     for row in rows:
         unknown = [name for name in VARIABLE.findall(row.url) if name not in surroundings.variables]
@@ -160,7 +173,7 @@ def _url_mistake(url: str) -> str:
         return "" if parts.path or parts.netloc else "expected unix:/path/of/socket"
     if not parts.hostname or port == 0:
         return "expected https://host:port/path"
-    return "has a password in it; name a client_certificate instead" if "@" in parts.netloc else ""
+    return "has a password in it; producers know the platform by its certificate" if "@" in parts.netloc else ""
 
 
 def _inverted(draft: Draft) -> Iterator[Problem]:

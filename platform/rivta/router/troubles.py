@@ -55,6 +55,12 @@ def too_many_in_flight(url: str, limit: int) -> Refused:
     return _producer_trouble(url, f"The producer has {limit} unanswered calls from this platform; try again later.")
 
 
+def no_identity(route: Route) -> Refused:
+    """VP009 for a producer that its row wants called, or trusted, by another identity than the platform's own."""
+    wanted = f"client certificate {route.client_certificate!r}, CA {route.ca!r}"
+    return _producer_trouble(route.url, f"The platform has no {wanted} to call this producer with.")
+
+
 def invalid_request(contract: ContractNamespace, verdict: Verdict) -> Refused:
     """VP015 for a request that breaks its contract's schema, every violation named to its sender."""
     heading = f"The request breaks the schema of {contract}:"

@@ -91,22 +91,21 @@ def assemble_platform(home: Home, config: Path, settings: Settings) -> Assembly:
     """One platform, from its own settings. Raises HomeError or PortInUse, having closed what it opened."""
     name = settings.platform.short_name
     listeners: dict[str, socket.socket] = {}
-    wanted = {"https": settings.listen.https, "http": settings.listen.http, "admin": settings.listen.admin}
+    wanted = {"https": settings.listen.https, "admin": settings.listen.admin}
     home.create()
     home.endpoints_file.unlink(missing_ok=True)
     create_token(settings.listen.admin_token)
     try:
         for door, address in wanted.items():
-            if address is not None:
-                host, _, port = address.rpartition(":")
-                listeners[f"{name}-{door}"] = ports.listen(host.strip("[]"), int(port), role=f"{name}-{door}")
+            host, _, port = address.rpartition(":")
+            listeners[f"{name}-{door}"] = ports.listen(host.strip("[]"), int(port), role=f"{name}-{door}")
         listeners[f"{name}-services"] = _listen_for_services(home, name)
     except BaseException:
         for listener in listeners.values():
             ports.close(listener)
         raise
     return Assembly(
-        roles=_platform_roles(name, config, settings.platform.workers, http=settings.listen.http is not None),
+        roles=_platform_roles(name, config, settings.platform.workers),
         listeners=listeners,
         endpoints=_platform_endpoints(home, settings),
     )
@@ -270,12 +269,11 @@ def _write_settings(
 def _pair_roles(home: Home, world: World, workers: int) -> tuple[Role, ...]:
     platforms: list[Role] = []
     for platform in world.platforms:
-        platforms += _platform_roles(platform.key, home.settings_file(platform.key), workers, http=False)
+        platforms += _platform_roles(platform.key, home.settings_file(platform.key), workers)
     return (*platforms, _producers_role(home, world.producers))
 
 
-def _platform_roles(name: str, config: Path, workers: int, *, http: bool) -> tuple[Role, ...]:
-    doors = ("https", "http") if http else ("https",)
+def _platform_roles(name: str, config: Path, workers: int) -> tuple[Role, ...]:
     keeper = Role(
         name=f"{name}-keeper",
         command=_command("keeper", "--config", config),
@@ -286,7 +284,7 @@ def _platform_roles(name: str, config: Path, workers: int, *, http: bool) -> tup
         Role(
             name=f"{name}-worker-{index}",
             command=_command("worker", "--config", config, "--index", index),
-            listeners=tuple((door, f"{name}-{door}") for door in doors),
+            listeners=(("https", f"{name}-https"),),
         )
         for index in range(workers)
     )
@@ -338,8 +336,8 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
     }
 
 
-def _platform_entry(hsa_id: str, name: str, *, https: str, admin: str, http: str | None = None) -> PlatformEndpoints:
-    return {"id": hsa_id, "name": name, "https": https, "http": http, "admin": f"http://{admin}", "tak": None}
+def _platform_entry(hsa_id: str, name: str, *, https: str, admin: str) -> PlatformEndpoints:
+    return {"id": hsa_id, "name": name, "https": https, "http": None, "admin": f"http://{admin}", "tak": None}
 
 
 def _producer_entry(producer: Producer, url: str) -> ProducerEndpoint:
@@ -355,12 +353,10 @@ def _producer_entry(producer: Producer, url: str) -> ProducerEndpoint:
 
 
 def _platform_endpoints(home: Home, settings: Settings) -> Endpoints:
-    http = settings.listen.http
     entry = _platform_entry(
         settings.platform.hsa_id,
         settings.platform.name,
         https=f"https://{_reachable(settings.listen.https)}/vp",
-        http=f"http://{_reachable(http)}/vp" if http else None,
         admin=_reachable(settings.listen.admin),
     )
     return {

@@ -5,6 +5,7 @@ corresponds to; `keys()` lists them, and the manual, the console and `rivta conf
 """
 
 import difflib
+import ipaddress
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -70,6 +71,21 @@ def _an_address(text: str) -> str:
     return text
 
 
+def _of_this_machine(address: str) -> str:
+    host = address.rpartition(":")[0].strip("[]")
+    if host != "localhost" and not (_is_ip(host) and ipaddress.ip_address(host).is_loopback):
+        raise ValueError('an address of this machine only, as "127.0.0.1:20012": the admin API speaks plain http')
+    return address
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 FilePath = Annotated[Path, AfterValidator(_in_folder_of_the_file)]
 """Relative to the folder of the settings file."""
 Address = Annotated[str, AfterValidator(_an_address)]
@@ -111,13 +127,12 @@ class Listen(_Section):
     """Where the platform can be reached."""
 
     https: Address = _key("Address and port of the mutual-TLS listener.", vp="vp.https.route.url")
-    http: Address | None = _key(
-        "Address and port of the plain listener; closed when left out.", None, vp="vp.http.route.url"
-    )
     url: str | None = _key(
         "Where consumers reach the platform, as https://host:port/vp; left out: made of the address of `https`.", None
     )
-    admin: Address = _key("Address and port of the admin API.", "127.0.0.1:20012", vp="vp.status.url")
+    admin: Annotated[Address, AfterValidator(_of_this_machine)] = _key(
+        "Address and port of the admin API, on this machine.", "127.0.0.1:20012", vp="vp.status.url"
+    )
     admin_token: FilePath = _key("File with the first token of the admin API.", Path("admin.token"))
 
 
