@@ -43,6 +43,7 @@ producer_addresses:
   plain: {{component: SE1-PRODUCER, url: "http://plain.test:80/x", profile: RIVTABP21}}
   own: {{component: SE1-PRODUCER, url: "unix:/run/own", profile: RIVTABP21}}
   blank: {{component: SE1-PRODUCER, url: "${{nothing}}", profile: RIVTABP21}}
+  identity: {{component: SE1-PRODUCER, url: "{PRODUCER_URL}", profile: RIVTABP21, client_certificate: another}}
   unparsable: {{component: SE1-PRODUCER, url: "https://[producer.test/", profile: RIVTABP21}}
 routes:
   - {{logical_address: [SE1-UNIT, SE1-LOCKED, SE1-TWICE], contracts: [GetDiagnosis:2], producer_address: producer}}
@@ -51,11 +52,12 @@ routes:
   - {{logical_address: SE1-PLAIN, contracts: [GetDiagnosis:2], producer_address: plain}}
   - {{logical_address: SE1-OWN, contracts: [GetDiagnosis:2], producer_address: own}}
   - {{logical_address: SE1-NO-URL, contracts: [GetDiagnosis:2], producer_address: blank}}
+  - {{logical_address: SE1-OTHER-IDENTITY, contracts: [GetDiagnosis:2], producer_address: identity}}
   - {{logical_address: SE1-UNPARSABLE, contracts: [GetDiagnosis:2], producer_address: unparsable}}
   - {{logical_address: SE1-UNIT, contracts: ["urn:riv:test:GetNothingResponder:1"], producer_address: producer}}
 permissions:
   - consumer: [{CONSUMER}, {OTHER_PLATFORM}]
-    logical_address: [SE1-UNIT, SE1-OLD, SE1-TWICE, SE1-PLATFORM-BEHIND, SE1-PLAIN, SE1-OWN, SE1-NO-URL, SE1-UNPARSABLE]
+    logical_address: [SE1-UNIT, SE1-OLD, SE1-TWICE, SE1-PLATFORM-BEHIND, SE1-PLAIN, SE1-OWN, SE1-NO-URL, SE1-UNPARSABLE, SE1-OTHER-IDENTITY]
     contracts: [GetDiagnosis:2, "urn:riv:test:GetNothingResponder:1"]
     agreement: test
 """

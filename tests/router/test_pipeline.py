@@ -20,6 +20,7 @@ from rivta.soap import namespaces
 from rivta.soap.head import read_head
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml
+from tests.calls import until
 from tests.catalogue.tables import DIAGNOSIS, NOW
 from tests.router.platforms import (
     CONSUMER,
@@ -309,6 +310,7 @@ class TestTheDecision:
         answer = await platform.carry(request(question(address)))
         assert fault(answer).code == "VP004"
         assert len(answer.body) < 3000 and len(platform.record.to_json()) < 3000
+        assert platform.record.route_trace == ""
 
     async def test_long_header_values_do_not_make_long_records(self, platforms):
         platform = platforms()
@@ -552,6 +554,11 @@ class TestTroubleWithTheProducer:
         assert "Cannot connect to plain.test:80)" in fault(await platform.carry(request(question("SE1-PLAIN")))).detail
         assert "Cannot connect to old.test:443)" in fault(await platform.carry(request(question("SE1-OLD")))).detail
 
+    async def test_that_its_row_wants_called_by_another_identity_is_not_called_by_ours(self, platforms):
+        platform = platforms()
+        seen = fault(await platform.carry(request(question("SE1-OTHER-IDENTITY"))))
+        assert (seen.code, "no client certificate 'another'" in seen.detail, platform.sent) == ("VP009", True, [])
+
 
 class TestSendingAgain:
     @pytest.mark.parametrize("trouble", [Trouble.CANNOT_CONNECT, Trouble.CONNECT_TIMEOUT])
@@ -599,8 +606,7 @@ class TestCallsInFlight:
         platform = platforms(wait, in_flight_per_producer=2, in_flight_per_platform=3)
         addresses = ["SE1-UNIT"] * 2 + ["SE1-PLATFORM-BEHIND"] * 3
         waiting = [asyncio.create_task(platform.carry(request(question(address)))) for address in addresses]
-        while platform.router.in_flight < 5:  # noqa: ASYNC110 - the tasks have no other sign
-            await asyncio.sleep(0)
+        await until(lambda: platform.router.in_flight == 5, seconds=3)
         for address, limit in (("SE1-UNIT", 2), ("SE1-PLATFORM-BEHIND", 3)):
             seen = fault(await platform.carry(request(question(address))))
             assert (seen.code, f"has {limit} unanswered calls" in seen.detail) == ("VP009", True)

@@ -19,6 +19,7 @@ _CHARSET = re.compile(r"""(?i);\s*charset\s*=\s*["']?([^\s;"']+)""")
 _DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)""")
 # The parser knows a byte order mark; without one it has to be told.
 _TWO_BYTES = {b"\xff\xfe": None, b"\xfe\xff": None, b"<\x00": "UTF-16LE", b"\x00<": "UTF-16BE"}
+_FOUR_BYTES = {b"<\x00\x00\x00": "UTF-32LE", b"\x00\x00\x00<": "UTF-32BE"}
 _ASCII_TOO = frozenset({"UTF-8", "UTF8", "US-ASCII", "ASCII"})
 
 
@@ -42,6 +43,9 @@ def charset_of(content_type: str) -> str | None:
 
 def read_document(data: bytes, charset: str | None) -> Document:
     """Reads `data`, which came with that charset in its Content-Type (in capitals). Raises XmlRefused."""
+    if data[:4] in _FOUR_BYTES:
+        encoding = _FOUR_BYTES[data[:4]]
+        return Document(parse_xml(data, encoding=encoding), encoding, is_plain=False)
     if data[:2] in _TWO_BYTES:
         root = parse_xml(data, encoding=_TWO_BYTES[data[:2]])
         own = (root.getroottree().docinfo.encoding or "").upper()
