@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from wsgiref.types import WSGIApplication
 
 from aiohttp import web
@@ -32,17 +32,20 @@ class StubServer:
         producers: tuple[Producer, ...],
         *,
         application_of: Callable[[Producer], WSGIApplication],
-        token: str,
+        admin_door: Sequence[Any],
         listeners: Mapping[str, socket.socket],
         tls: Mapping[str, ssl.SSLContext],
         backlog: int = 1024,
         drain_seconds: float = 1.0,
     ) -> None:
-        """`listeners` and `tls` have the producers' names; `listeners[ADMIN]` too. KeyError if one is missing."""
+        """`listeners` and `tls` have the producers' names; `listeners[ADMIN]` too. KeyError if one is missing.
+
+        `admin_door`: middlewares of the admin API, as `admin_application` wants them.
+        """
         self._doors = [(producer, listeners[producer.name], tls[producer.name]) for producer in producers]
         self._admin = listeners[ADMIN]
         self._application_of = application_of
-        self._token = token
+        self._admin_door = admin_door
         self._backlog = backlog
         self._drain_seconds = drain_seconds
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stub")
@@ -61,7 +64,7 @@ class StubServer:
                     drain_seconds=self._drain_seconds,
                 )
             )
-        admin = web.AppRunner(admin_application(self._switchboard, token=self._token), access_log=None)
+        admin = web.AppRunner(admin_application(self._switchboard, door=self._admin_door), access_log=None)
         await admin.setup()
         await web.SockSite(admin, self._admin).start()
         self._runners.append(admin)

@@ -218,7 +218,7 @@ def test_the_manual_has_every_fault_with_its_side() -> None:
 
 @pytest.mark.pair
 def test_the_manual_has_the_admin_api_as_the_keeper_describes_it(pair: Pair) -> None:
-    described = AdminClient(Home(pair.home), "national").get("/openapi.json")["paths"]
+    described = AdminClient.of_platform(Home(pair.home), "national").get("/openapi.json")["paths"]
     page = (CHECKOUT / "docs" / "operator.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(/[^`]*)` \| ([^|]*) \| ([^|]*) \|$", page, re.M)
     assert listed == [admin_row(path, description["get"]) for path, description in described.items()]

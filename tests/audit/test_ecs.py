@@ -26,7 +26,7 @@ def event(record: CallRecord, action: str) -> dict[str, str]:
 
 
 class TestWhichEvents:
-    """vp-behaviour section 9, last lines, and section 0 for where `req-in` stands."""
+    """Which of the incumbent's five events a call leaves, and where `req-in` stands among them."""
 
     @pytest.mark.parametrize(
         ("record", "expected"),

@@ -3,7 +3,6 @@
 import pytest
 
 from benchmarks import messages
-from rivta import shipped
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap.namespaces import SOAP_ENVELOPE
@@ -11,7 +10,7 @@ from rivta.soap.xml import parse_xml
 
 
 def is_valid(envelope: bytes, kind: str) -> bool:
-    contracts = Contracts.load(shipped.folder("contracts") / "xsd")
+    contracts = Contracts.shipped()
     payload = parse_xml(envelope).find(f"{{{SOAP_ENVELOPE}}}Body/*")
     return Validators(contracts).check(contracts.find("GetDiagnosis:2"), payload, kind).valid
 

@@ -1,4 +1,4 @@
-"""The decision engine against the specification: vp-behaviour sections 0 and 4, tak-behaviour sections 5 and 6."""
+"""The decision engine against the incumbent's rules: which route, which permission, and which outcome wins."""
 
 import dataclasses
 import re
@@ -114,7 +114,7 @@ def ask(table: Table, address: str | None, *, sender: str = "K", contract: str |
     return decide(table, sender=sender, contract=contract, logical_address=address, now=NOW)
 
 
-# Every example of a trace in vp-behaviour section 4.
+# Every shape of trace that the incumbent writes.
 
 
 def test_trace_of_an_unknown_address_with_a_default_route(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_time_without_zone_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
 
 
 class Reference:
-    """Routing as vp-behaviour section 4 has it: plain lists, no index, no cache."""
+    """Routing as the incumbent does it: plain lists, no index, no cache."""
 
     def __init__(self, draft: Draft, hsa: HsaTree) -> None:
         self.draft, self.hsa, self.rules = draft, hsa, draft.resolution or Resolution()

@@ -35,7 +35,7 @@ def variables() -> dict[str, str]:
 
 
 def report(platform: str, hsa: HsaTree) -> Report:
-    contracts = Contracts.load(shipped.folder("contracts") / "xsd")
+    contracts = Contracts.shipped()
     reading = read_draft(ROUTING / platform, contracts=contracts, relative_to=ROUTING)
     return check(reading, Surroundings(hsa, variables(), (platform,)), now=NOW)
 

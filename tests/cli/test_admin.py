@@ -62,14 +62,14 @@ def home(tmp_path: Path, keeper: Keeper) -> Home:
 
 def test_a_question_carries_the_token_and_only_the_parameters_that_are_given(home: Home, keeper: Keeper) -> None:
     keeper.answer = (200, b'{"calls": []}')
-    found = AdminClient(home, "national").get("/calls", {"limit": 5, "sender": None, "outcome": "VP007"})
+    found = AdminClient.of_platform(home, "national").get("/calls", {"limit": 5, "sender": None, "outcome": "VP007"})
     assert found == {"calls": []}
     assert keeper.asked == ("GET /calls?limit=5&outcome=VP007", "Bearer secret-of-the-test", b"")
 
 
 def test_a_body_is_sent_as_json_and_an_empty_answer_is_none(home: Home, keeper: Keeper) -> None:
     keeper.answer = (204, b"")
-    assert AdminClient(home, "national").post("/tables/publish", {"comment": "Ny väg"}) is None
+    assert AdminClient.of_platform(home, "national").post("/tables/publish", {"comment": "Ny väg"}) is None
     assert keeper.asked[0] == "POST /tables/publish"
     assert json.loads(keeper.asked[2]) == {"comment": "Ny väg"}
 
@@ -86,27 +86,27 @@ def test_a_body_is_sent_as_json_and_an_empty_answer_is_none(home: Home, keeper: 
 def test_a_problem_becomes_one_line(home: Home, keeper: Keeper, content: bytes, line: str) -> None:
     keeper.answer = (404, content)
     with pytest.raises(click.ClickException) as error:
-        AdminClient(home, "national").get("/calls/7")
+        AdminClient.of_platform(home, "national").get("/calls/7")
     assert error.value.format_message() == line.format(port=keeper.server_port)
 
 
 def test_an_answer_that_is_not_json_is_refused(home: Home, keeper: Keeper) -> None:
     keeper.answer = (200, b"<html>")
     with pytest.raises(click.ClickException, match="something else than JSON"):
-        AdminClient(home, "national").get("/status")
+        AdminClient.of_platform(home, "national").get("/status")
 
 
 def test_a_keeper_that_is_away_is_named(home: Home, keeper: Keeper) -> None:
     keeper.server_close()
-    with pytest.raises(click.ClickException, match=r"the keeper of national does not answer at http://127\.0\.0\.1:"):
-        AdminClient(home, "national").get("/status")
+    with pytest.raises(click.ClickException, match=r"no answer from the keeper of national at http://127\.0\.0\.1:"):
+        AdminClient.of_platform(home, "national").get("/status")
 
 
 def test_an_unknown_platform_is_answered_with_those_there_are(home: Home) -> None:
     with pytest.raises(click.ClickException, match="has no platform 'local', but national"):
-        AdminClient(home, "local")
+        AdminClient.of_platform(home, "local")
 
 
 def test_where_no_pair_runs_the_message_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match="start one with `rivta up"):
-        AdminClient(Home(tmp_path), "national")
+        AdminClient.of_platform(Home(tmp_path), "national")

@@ -235,4 +235,4 @@ def test_a_keeper_that_is_away_is_named(home: Path, keepers: dict[str, Keeper]) 
     result = run(home, "search")
 
     assert result.exit_code == 1
-    assert "the keeper of regional does not answer" in result.stderr
+    assert "no answer from the keeper of regional" in result.stderr

@@ -251,7 +251,7 @@ class Keeper:
 def test_explain_asks_the_running_platform(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = explain(tmp_path, "--tables", tables) | {"publication": 4}
     keeper = Keeper({"/explain": answer})
-    monkeypatch.setattr("rivta.cli.admin.AdminClient", keeper.client)
+    monkeypatch.setattr("rivta.cli.admin.AdminClient.of_platform", keeper.client)
     at = ("--at", "2026-11-24T12:00Z", "--platform", "regional", "--publication", "3")
     assert explain(tmp_path, *at) == answer
     assert keeper.asked == [
@@ -274,7 +274,7 @@ def test_list_asks_the_running_platform(tables: Path, tmp_path: Path, monkeypatc
     keeper = Keeper(
         {"/tables/routes": {"routes": rows["routes"]}, "/tables/permissions": {"permissions": rows["permissions"]}}
     )
-    monkeypatch.setattr("rivta.cli.admin.AdminClient", keeper.client)
+    monkeypatch.setattr("rivta.cli.admin.AdminClient.of_platform", keeper.client)
     assert json.loads(run("list", "--json", "--consumer", "K", home=tmp_path).output) == rows
     assert keeper.asked == [
         ("national", "/tables/routes", {"limit": 1000}),
@@ -289,7 +289,7 @@ def test_history_shows_publications_newest_first(tmp_path: Path, monkeypatch: py
         {"number": 1, "comment": "first", "rollback_of": None, **row},
     ]
     keeper = Keeper({"/tables/publications": {"publications": rows}})
-    monkeypatch.setattr("rivta.cli.admin.AdminClient", keeper.client)
+    monkeypatch.setattr("rivta.cli.admin.AdminClient.of_platform", keeper.client)
     people = run("history", home=tmp_path).output
     assert people.index("oops (rollback to 1)") < people.index("first")
     assert "2026-11-24 13:00:00" in people
@@ -313,7 +313,7 @@ def test_a_saved_row_decides_in_the_running_pair_and_a_broken_one_changes_nothin
     stranger = pair.endpoints["identities"]["stranger"]["hsa_id"]
     question = ("--from", stranger, "--contract", "GetDiagnosis", "--to", "SE2321000131-SU")
     file = pair.home / "routing" / "national" / "of_a_test.yaml"
-    client = AdminClient(Home(pair.home), "national")
+    client = AdminClient.of_platform(Home(pair.home), "national")
 
     def outcome() -> str:
         result = run("explain", *question, "--json", home=pair.home)

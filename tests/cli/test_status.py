@@ -47,7 +47,7 @@ def test_status_shows_the_roles_and_bears_with_a_keeper_that_does_not_answer(tmp
             assert role["pid"] in pids(tmp_path)
             assert role["uptime_s"] > 0
             assert role["rss_mb"] > 1
-    assert "the keeper of national does not answer" in status["platforms"]["national"]["error"]
+    assert "no answer from the keeper of national" in status["platforms"]["national"]["error"]
 
 
 def test_status_for_people_has_a_row_for_each_role(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from producers_stub.behaviours import BEHAVIOURS
 from producers_stub.switchboard import Switchboard
 from producers_stub.world import World
 from rivta.cli import stub
+from rivta.run.admin_door import door
 
 TOKEN = "token-of-the-test"
 ADDRESS = "SE2321000016-KS"
@@ -22,7 +23,7 @@ ADDRESS = "SE2321000016-KS"
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[Path]:
     """The home of a pair of which only the stub producers' admin API runs."""
-    runner = web.AppRunner(admin_application(Switchboard(World.load().producers), token=TOKEN))
+    runner = web.AppRunner(admin_application(Switchboard(World.load().producers), door=door(TOKEN)))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     publish(tmp_path, f"http://127.0.0.1:{runner.addresses[0][1]}")
@@ -82,7 +83,7 @@ async def test_an_unknown_address_is_one_line_with_those_that_there_are(home: Pa
     done = await run(home, "set", "SE1-NONE/x", "slow")
 
     assert done.exit_code == 1
-    assert done.output.startswith("Error: no stub producer has the logical address SE1-NONE/x: there are")
+    assert done.output.startswith("Error: Not Found: no stub producer has the logical address SE1-NONE/x: there are")
     assert done.output.count("\n") == 1
 
 
@@ -103,7 +104,10 @@ async def test_stub_producers_that_do_not_answer_are_reported(tmp_path: Path) ->
     done = await run(tmp_path, "list")
 
     assert done.exit_code == 1
-    assert done.output == "Error: the stub producers do not answer at http://127.0.0.1:9: see `rivta status`\n"
+    assert (
+        done.output
+        == "Error: no answer from the stub producers at http://127.0.0.1:9 (ConnectionError): see `rivta status`\n"
+    )
 
 
 async def test_without_a_running_pair_one_is_told_how_to_start_it(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from rivta import shipped
 from rivta.contracts import samples
 from rivta.contracts.archive import Contract
 from rivta.contracts.installed import Contracts
@@ -20,7 +19,7 @@ from rivta.soap.head import read_head
 from rivta.soap.xml import parse_xml
 from tests.contracts.mutants import Mutator, tags
 
-CONTRACTS = Contracts.load(shipped.folder("contracts") / "xsd")
+CONTRACTS = Contracts.shipped()
 DIAGNOSIS = CONTRACTS.find("GetDiagnosis")
 VALIDATORS = Validators(CONTRACTS)
 MESSAGES: tuple[Message, ...] = ("request", "response")

@@ -8,7 +8,6 @@ from lxml import etree
 from zeep import Client
 from zeep.transports import Transport
 
-from rivta import shipped
 from rivta.contracts import samples, wsdl
 from rivta.contracts.archive import Contract
 from rivta.contracts.installed import Contracts
@@ -16,7 +15,7 @@ from rivta.soap import namespaces
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml
 
-CONTRACTS = Contracts.load(shipped.folder("contracts") / "xsd")
+CONTRACTS = Contracts.shipped()
 PING = CONTRACTS.find("PingForConfiguration")
 DIAGNOSIS = CONTRACTS.find("GetDiagnosis")
 BASE = "https://localhost:20010/vp"

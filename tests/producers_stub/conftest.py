@@ -16,8 +16,8 @@ from producers_stub.journals import load_journals
 from producers_stub.server import ADMIN, StubServer
 from producers_stub.services import application_factory
 from producers_stub.world import World
-from rivta import shipped
 from rivta.contracts.installed import Contracts
+from rivta.run.admin_door import door
 from rivta.tls.authority import Authority
 from rivta.tls.contexts import client_context, server_context
 from rivta.tls.profiles import KeyKind, Profiles
@@ -84,8 +84,8 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
     )
     server = StubServer(
         world.producers,
-        application_of=application_factory(stubs, Contracts.load(shipped.folder("contracts") / "xsd")),
-        token=TOKEN,
+        application_of=application_factory(stubs, Contracts.shipped()),
+        admin_door=door(TOKEN),
         listeners=listeners,
         tls={
             name: server_context(

@@ -52,7 +52,7 @@ async def test_a_behaviour_is_set_and_reset(running: Running) -> None:
         ("PUT", "/stubs/SE2321000016-KS", b"\xff", 400, "the body is not JSON"),
         ("PUT", "/stubs/SE2321000016-KS", b"[]", 400, "is not a JSON object"),
         ("PUT", "/stubs/SE1-NONE", b'{"behaviour": "slow"}', 404, "there are SE2321000016-KS"),
-        ("PUT", "/stubs/SE2321000016-KS", b"x" * 70_000, 413, "PUT /stubs/SE2321000016-KS"),
+        ("PUT", "/stubs/SE2321000016-KS", b"x" * 70_000, 413, "Maximum request body size 65536 exceeded"),
         ("DELETE", "/stubs/SE1-NONE", None, 404, "SE1-NONE"),
         ("POST", "/stubs/SE2321000016-KS", None, 405, "Method Not Allowed"),
         ("GET", "/nothing", None, 404, "Not Found"),

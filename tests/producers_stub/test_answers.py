@@ -15,7 +15,6 @@ from producers_stub.answers import StubProducer
 from producers_stub.journals import load_journals
 from producers_stub.persons import COORDINATION_NUMBER, PERSONAL_NUMBER, is_coordination_number
 from producers_stub.world import World
-from rivta import shipped
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap import namespaces
@@ -46,7 +45,7 @@ def stubs() -> dict[str, StubProducer]:
 
 @cache
 def shipped_contracts() -> tuple[Contracts, Validators]:
-    contracts = Contracts.load(shipped.folder("contracts") / "xsd")
+    contracts = Contracts.shipped()
     return contracts, Validators(contracts)
 
 

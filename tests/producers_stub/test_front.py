@@ -9,7 +9,6 @@ import pytest
 import yarl
 
 from producers_stub.front import MAX_BYTES, spoiled
-from rivta import shipped
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap.wsgi import HttpAnswer
@@ -41,7 +40,7 @@ async def post(running: Running, producer: str, body: bytes, **headers: str) -> 
 
 
 def is_valid(body: bytes) -> bool:
-    contracts = Contracts.load(shipped.folder("contracts") / "xsd")
+    contracts = Contracts.shipped()
     _, message, verdict = Validators(contracts).check_document(parse_xml(body))
     assert message == "response"
     return verdict.valid

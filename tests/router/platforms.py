@@ -89,9 +89,16 @@ def reply() -> bytes:
     return samples.envelope(_payload("response"), "SE1-UNIT")
 
 
+def misplaced(message: bytes, number: str = PATIENT) -> bytes:
+    """The message with the number where its contract has a day or a truth value: what is wrong is the number."""
+    number = f">{number}<"
+    period = f"</r:patientId><r:timePeriod><d:start{number}/d:start><d:end>20240101</d:end></r:timePeriod>"
+    return message.replace(b"</r:patientId>", period.encode()).replace(b">true<", number.encode())
+
+
 def invalid(message: bytes) -> bytes:
-    """The message with elements its contract does not have, which hold the patient's number."""
-    root = parse_xml(message)
+    """The message with the patient's number where it does not belong, and in elements that its contract lacks."""
+    root = parse_xml(misplaced(message))
     payload = root[1][0]
     for _ in range(30):
         etree.SubElement(payload, f"{{{DIAGNOSIS}}}unheardOf").text = PATIENT

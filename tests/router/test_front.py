@@ -1,4 +1,4 @@
-"""What is answered before a call is a call (vp-behaviour sections 1 and 8)."""
+"""What is answered before a call is a call."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""Which headers go on (vp-behaviour section 6)."""
+"""Which headers go on, as the incumbent has it."""
 
 import pytest
 

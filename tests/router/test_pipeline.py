@@ -35,6 +35,7 @@ from tests.router.platforms import (
     fault,
     header,
     invalid,
+    misplaced,
     question,
     reply,
     request,
@@ -226,6 +227,10 @@ class TestTheSender:
         assert (seen.code, seen.side) == ("VP013", "Client")
         assert seen.detail == f"Sender is not approved to set header {ORIGINAL}."
         assert platform.sent == []
+
+    async def test_that_is_listed_may_not_name_what_no_header_can_hold(self, platforms):
+        answer = await platforms().carry(request(None, (ORIGINAL, "SE1\udcff"), caller=sender(OTHER_PLATFORM)))
+        assert fault(answer).code == "VP013"
 
     @pytest.mark.parametrize("named", ["", "  ", CONSUMER])
     async def test_may_name_itself_or_nobody(self, platforms, named):
@@ -713,6 +718,12 @@ class TestOtherCharacters:
         assert "Bedömning" in answer.body.decode(encoding)
         assert read_head(parse_xml(answer.body)).contract == DIAGNOSIS
 
+    async def test_may_be_told_by_the_content_type_alone(self, platforms):
+        body = question().partition(b"?>")[2].replace(b"<soapenv:Body>", b"<soapenv:Body><!--\xe5-->")
+        platform = platforms()
+        await platform.carry(request(body, ("Content-Type", "text/xml;charset=iso-8859-1")))
+        assert "<!--å-->".encode() in platform.sent[0].body
+
     async def test_that_are_only_claimed_are_seen_through(self, platforms):
         """.NET writes `utf-16` over UTF-8 bytes when XML comes from a string."""
         body = question().replace(b"'UTF-8'", b"'utf-16'")
@@ -758,7 +769,7 @@ class TestTheUnexpected:
 
 
 PERSONAL_NUMBERS = st.from_regex(r"(19|20)[0-9]{10}", fullmatch=True)
-PLACES = ("id", "element", "attribute", "comment", "text", "cut", "doctype")
+PLACES = ("id", "value", "element", "attribute", "comment", "text", "cut", "doctype")
 
 
 def with_number(message: bytes, number: str, place: str) -> bytes:
@@ -771,6 +782,8 @@ def with_number(message: bytes, number: str, place: str) -> bytes:
         "cut": (b"</soapenv:Envelope>", f"</p{number}>".encode()),
         "doctype": (b"<soapenv:Envelope", f"<!DOCTYPE p{number}><soapenv:Envelope".encode()),
     }
+    if place == "value":
+        return misplaced(message, number)
     if place == "element":
         root = parse_xml(message)
         root[1][0].append(parse_xml(f'<p{number} a{number}="{number}">{number}</p{number}>'.encode()))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rivta.run import home as module
-from rivta.run.home import SOCKET_PATH_BYTES, Home, HomeError, create_token, resolve, write_file
+from rivta.run.home import SOCKET_PATH_BYTES, Home, HomeError, create_token, resolve
 
 CHECKOUT = Path(module.__file__).resolve().parents[3]
 
@@ -131,11 +131,3 @@ def test_a_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> 
 def test_a_missing_token_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match=f"no admin token in {tmp_path}: `rivta up"):
         Home(tmp_path).admin_token()
-
-
-def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
-    write_file(tmp_path / "a", b"old")
-    write_file(tmp_path / "a", b"new", mode=0o600)
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600

@@ -1,4 +1,4 @@
-"""In which characters a message is written (vp-behaviour section 2)."""
+"""In which characters a message is written, when its marks agree and when they do not."""
 
 import pytest
 from hypothesis import given

@@ -7,7 +7,7 @@ from rivta.soap.xml import parse_xml
 
 
 def test_a_fault_is_spelled_byte_for_byte_as_the_incumbent_does():
-    """vp-behaviour section 11."""
+    """Letter by letter the incumbent's."""
     refused = Refused(
         Fault.NO_ROUTE, contract="urn:c", logical_address="SE 1", hint=". Whitespace detected in incoming request!"
     )

@@ -28,7 +28,7 @@ def test_the_address_entry_changes_and_keeps_its_text_and_attributes(entry, prof
 
 
 def test_everything_else_keeps_its_meaning():
-    """Where the incumbent does damage: vp-behaviour section 5."""
+    """Where the incumbent does damage."""
     text = translated(TO, Profile.RIVTABP21).decode()
     for kept in (
         "<?before the root?>",

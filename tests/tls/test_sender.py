@@ -1,4 +1,4 @@
-"""Who is calling is read from the subject's serialNumber attribute and from nothing else (vp-behaviour section 3)."""
+"""Who is calling is read from the subject's serialNumber attribute and from nothing else."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A call record as the incumbent's log events (vp-behaviour section 9), for dashboards that already read them.
+"""A call record as the incumbent's log events, for dashboards that already read them.
 
 JSON lines with flat dotted keys; every value is a string; what is unknown is left out. No payload and no patient data:
 a CallRecord holds none. Times between arrival and answer are not recorded, so the platform's own time is taken to lie

@@ -11,7 +11,7 @@ A *writer* (a worker) has a *boot* (one life of its process) and writes *segment
 zeros in the first. Both run on over the segments of a boot. A segment that is still written to is locked (flock) by
 its writer from before the file gets its name: whoever gets the lock knows that no byte will follow.
 
-Imported by workers: standard library and CallRecord only.
+Imported by workers: standard library, `rivta.files` and CallRecord only.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from rivta.files import sync
 from rivta.router.record import CallRecord
 
 log = logging.getLogger(__name__)
@@ -181,20 +182,11 @@ class LockedFile:
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
         if self._folder is not None:
-            _sync_folder(self._folder)
+            sync(self._folder)  # the name of a new file too
             self._folder = None
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the name of a new file durable too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Dropping:

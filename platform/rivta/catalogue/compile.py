@@ -23,6 +23,7 @@ from rivta.catalogue.rows import (
     opens,
 )
 from rivta.catalogue.table import ALWAYS, APPLICATION_ID, FORMAT, NEVER, microseconds
+from rivta.files import sync, write_file
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
@@ -86,9 +87,9 @@ def compile_table(
             {"digest": digest, "publication": str(publication), "hsa_version": str(hsa_version)},
         )
         temporary.chmod(0o444)
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-    _sync(folder)
+    sync(folder)
     return path
 
 
@@ -111,11 +112,7 @@ def switch_current(table: Path, *, publication: int, hsa_version: int) -> None:
     """Make `table` the one in force: `current` beside it is replaced in one step. Removes all but the newest tables."""
     folder = table.parent
     state = {"file": table.name, "digest": table.stem, "publication": publication, "hsa_version": hsa_version}
-    with _temporary(folder, CURRENT) as temporary:
-        temporary.write_text(json.dumps(state) + "\n", encoding="utf-8")
-        _sync(temporary)
-        temporary.replace(folder / CURRENT)
-    _sync(folder)
+    write_file(folder / CURRENT, f"{json.dumps(state)}\n".encode(), mode=0o600)
     _remove_old(folder, keep=table)
 
 
@@ -297,14 +294,6 @@ def _temporary(folder: Path, name: str) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove_old(folder: Path, *, keep: Path) -> None:

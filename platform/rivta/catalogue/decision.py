@@ -59,7 +59,7 @@ class Outcome(Enum):
 class Decision:
     """May this sender call this address with this contract now, and where does it go?
 
-    The order in which outcomes win is vp-behaviour section 0: receiver, route, several routes, empty URL, permission.
+    The order in which outcomes win is the incumbent's: receiver, route, several routes, empty URL, permission.
     """
 
     outcome: Outcome

@@ -24,7 +24,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class HsaTree:
-    """The units by HSA-id, spelled as they are: HSA-ids are told apart by case (vp-behaviour section 4)."""
+    """The units by HSA-id, spelled as they are: HSA-ids are told apart by case, as in the incumbent's file."""
 
     units: Mapping[str, Unit] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
-"""The admin API of a running platform, for the commands that use it."""
+"""The admin APIs of a running pair, for the commands that use them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -14,22 +14,39 @@ _SECONDS = 30.0
 
 
 class AdminClient:
-    """One platform's admin API. Every error is a ClickException of one line."""
+    """An admin API of a pair. Every error is a ClickException of one line."""
 
-    def __init__(self, home: Home, platform: str, *, seconds: float = _SECONDS) -> None:
-        """Raises ClickException when no pair runs in `home` or it has no such platform."""
+    def __init__(self, url: str, token: str, *, owner: str, seconds: float = _SECONDS) -> None:
+        """`owner`: who does not answer when it does not, as `the keeper of national`."""
+        self._url = url
+        self._token = token
+        self._owner = owner
+        self._seconds = seconds
+
+    @classmethod
+    def of_platform(cls, home: Home, platform: str, *, seconds: float = _SECONDS) -> Self:
+        """The API of a platform's keeper. Raises ClickException when no pair runs in `home` or has no such platform."""
         try:
             platforms = home.endpoints()["platforms"]
-            self._base = platforms[platform]["admin"]
-            self._token = home.admin_token()
+            url = platforms[platform]["admin"]
+            return cls(url, home.admin_token(), owner=f"the keeper of {platform}", seconds=seconds)
         except HomeError as error:
             raise click.ClickException(str(error)) from error
         except KeyError:
             raise click.ClickException(
                 f"{home.folder} has no platform {platform!r}, but {', '.join(platforms)}"
             ) from None
-        self._platform = platform
-        self._seconds = seconds
+
+    @classmethod
+    def of_stubs(cls, home: Home) -> Self:
+        """The API of the stub producers. Raises ClickException when none run in `home`."""
+        try:
+            url, token = home.endpoints()["stubs"], home.admin_token()
+        except HomeError as error:
+            raise click.ClickException(str(error)) from error
+        if url is None:
+            raise click.ClickException(f"no stub producers run in {home.folder}: they belong to `rivta up`")
+        return cls(url, token, owner="the stub producers")
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`, as `/status`. Parameters that are None are left out."""
@@ -48,7 +65,7 @@ class AdminClient:
             try:
                 answer = session.request(
                     method,
-                    f"{self._base}{path}",
+                    f"{self._url}{path}",
                     params={name: value for name, value in (params or {}).items() if value is not None},
                     json=body,
                     headers={"Authorization": f"Bearer {self._token}"},
@@ -56,8 +73,7 @@ class AdminClient:
                 )
             except requests.RequestException as error:
                 raise click.ClickException(
-                    f"the keeper of {self._platform} does not answer at {self._base} ({type(error).__name__}): "
-                    "see `rivta status`"
+                    f"no answer from {self._owner} at {self._url} ({type(error).__name__}): see `rivta status`"
                 ) from error
             return self._content(answer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import uuid
@@ -11,6 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+from rivta.cli.options import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ class ShownFault:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What came of the call; its fields are the JSON output, fixed in the design, section 8."""
+    """What came of the call; its fields are the JSON output, which scripts rely on."""
 
     status: int
     correlation_id: str
@@ -109,7 +110,7 @@ def command(
     caller = _find_identity(endpoints, identity)
     shown = _call(endpoints, via, caller, message, seconds=timeout)
     if as_json:
-        click.echo(json.dumps(asdict(shown), ensure_ascii=False, indent=2))
+        print_json(asdict(shown))
     else:
         _print(shown)
     return 1 if shown.fault else 0
@@ -178,11 +179,10 @@ def _text_of(element: etree._Element | None) -> str:
 
 
 def _find_contract(home: Home, text: str) -> Contract:
-    from rivta import shipped
     from rivta.contracts.installed import Contracts, UnknownContract
 
     try:
-        return Contracts.load(shipped.folder("contracts") / "xsd", home.contracts).find(text)
+        return Contracts.shipped(home.contracts).find(text)
     except UnknownContract as error:
         raise click.UsageError(str(error)) from error
 

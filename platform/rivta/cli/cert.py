@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
     from rivta.tls.authority import Authority, Issued, Listed
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 # Spelled here too, so that `rivta cert --help` does not import the CA; a test compares them with its enumerations.
 KEY_KINDS = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256")
 REASONS = (
@@ -30,11 +30,6 @@ _DEFAULT_HOSTS = ("localhost", "127.0.0.1", "::1")
 _HURRY_DAYS = 30
 
 
-def _common_options(command: _Command) -> _Command:
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
-    return click.option("--home", metavar="DIR", help="Folder of the pair.")(command)
-
-
 @click.group(
     name="cert", epilog="Example: rivta cert issue my-journal --hsa-id SE2321000016-MY --host journal.example.se"
 )
@@ -47,7 +42,7 @@ def command() -> None:
 
 @command.command(name="list", epilog="Example: rivta cert list --all")
 @click.option("--all", "with_superseded", is_flag=True, help="Also those that a newer one has replaced.")
-@_common_options
+@home_and_json
 def list_(with_superseded: bool, home: str | None, as_json: bool) -> None:
     """Show the certificates and how long they last.
 
@@ -57,7 +52,7 @@ def list_(with_superseded: bool, home: str | None, as_json: bool) -> None:
         rows = [row for row in ca.issued() if with_superseded or not row.superseded]
     now = datetime.now(UTC)
     if as_json:
-        _print_json({"certificates": [_listed_json(ca, row, now) for row in rows]})
+        print_json({"certificates": [_listed_json(ca, row, now) for row in rows]})
     else:
         _print_table(rows, now, with_serial=with_superseded)
 
@@ -80,7 +75,7 @@ def list_(with_superseded: bool, home: str | None, as_json: bool) -> None:
     help="Last moment, UTC; a past one makes an expired certificate.",
 )
 @click.option("--key-kind", type=click.Choice(KEY_KINDS), help="Kind of key.  [default: as in certs/profiles.toml]")
-@_common_options
+@home_and_json
 def issue(
     name: str,
     hsa_id: str | None,
@@ -120,7 +115,7 @@ def issue(
 
 @command.command(epilog="Example: rivta cert renew journal")
 @click.argument("name")
-@_common_options
+@home_and_json
 def renew(name: str, home: str | None, as_json: bool) -> None:
     """Replace a certificate and its key.
 
@@ -135,7 +130,7 @@ def renew(name: str, home: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @click.option("--serial", metavar="HEX", help="Serial number instead of a name: of a replaced certificate.")
 @click.option("--reason", type=click.Choice(REASONS), default=REASONS[0], show_default=True)
-@_common_options
+@home_and_json
 def revoke(name: str | None, serial: str | None, reason: str, home: str | None, as_json: bool) -> None:
     """Put a certificate on the revocation list.
 
@@ -148,13 +143,13 @@ def revoke(name: str | None, serial: str | None, reason: str, home: str | None, 
     with _ca(home) as ca:
         revoked = ca.revoke(name if name is not None else _serial(serial or ""), RevocationReason(reason))
     if as_json:
-        _print_json({"serial": f"{revoked:x}", "reason": reason, "crl": str(ca.crl_file)})
+        print_json({"serial": f"{revoked:x}", "reason": reason, "crl": str(ca.crl_file)})
     else:
         click.echo(f"Revoked {name or 'certificate'} (serial number {revoked:x}): on the list in {ca.crl_file}")
 
 
 @command.command(epilog="Example: rivta cert crl")
-@_common_options
+@home_and_json
 def crl(home: str | None, as_json: bool) -> None:
     """Sign the revocation lists anew and show them."""
     with _ca(home) as ca:
@@ -170,7 +165,7 @@ def crl(home: str | None, as_json: bool) -> None:
             }
             for item in lists
         ]
-        _print_json({"crl": str(ca.crl_file), "lists": described})
+        print_json({"crl": str(ca.crl_file), "lists": described})
         return
     click.echo(ca.crl_file)
     for item in lists:
@@ -182,22 +177,22 @@ def crl(home: str | None, as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 @click.option("--password-file", type=click.File(encoding="utf-8"), help="Its first line; - reads standard input.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@_common_options
+@home_and_json
 def export(name: str, out: Path, password_file: Any, force: bool, home: str | None, as_json: bool) -> None:
     """Write certificate, key and chain as PKCS#12.
 
     For systems that take no PEM: Java, Windows, browsers.
     """
-    from rivta.tls.authority import write_private_file
+    from rivta.files import write_file
 
     password = _password(password_file)
     with _ca(home) as ca:
         content = ca.export(name, password=password)
         if out.exists() and not force:
             raise click.ClickException(f"{out} exists: name another file, or give --force to replace it")
-        write_private_file(out, content)
+        write_file(out, content, mode=0o600)
     if as_json:
-        _print_json({"name": name, "file": str(out)})
+        print_json({"name": name, "file": str(out)})
     else:
         click.echo(f"Wrote {out}: it holds the private key of {name}")
 
@@ -243,13 +238,9 @@ def _days_left(not_after: datetime, now: datetime) -> int:
     return (not_after - now).days
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
 def _print_issued(ca: Authority, issued: Issued, *, as_json: bool) -> None:
     if as_json:
-        _print_json(
+        print_json(
             {
                 "name": issued.name,
                 "hsa_id": issued.hsa_id,

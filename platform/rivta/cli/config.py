@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rivta.cli.options import print_json
+
 if TYPE_CHECKING:
     from rivta.run.settings import Key
 
@@ -45,7 +47,7 @@ def show(markdown: bool, as_json: bool) -> None:
 
     known = list(keys())
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(key) for key in known], ensure_ascii=False, indent=2))
+        print_json([dataclasses.asdict(key) for key in known])
     else:
         click.echo("\n".join(_as_markdown(known) if markdown else _as_toml(known)))
 

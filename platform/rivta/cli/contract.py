@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+
+from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
     from rivta.contracts.archive import Contract
     from rivta.contracts.installed import Contracts
     from rivta.contracts.verdict import Verdict
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _common_options(command: _Command) -> _Command:
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
-    return click.option("--home", metavar="DIR", help="Folder of the pair, for contracts installed there.")(command)
 
 
 @click.group(name="contract", epilog="Example: rivta contract show GetDiagnosis")
@@ -30,12 +23,12 @@ def command() -> None:
 
 
 @command.command(name="list", epilog="Example: rivta contract list")
-@_common_options
+@home_and_json
 def list_(home: str | None, as_json: bool) -> None:
     """Show every contract that is installed."""
-    contracts = _installed(home)
+    contracts = installed(home)
     if as_json:
-        _print_json({"contracts": [_summary(contract) for contract in contracts]})
+        print_json({"contracts": [_summary(contract) for contract in contracts]})
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -49,13 +42,13 @@ def list_(home: str | None, as_json: bool) -> None:
 
 @command.command(epilog="Example: rivta contract show GetDiagnosis")
 @click.argument("contract")
-@_common_options
+@home_and_json
 def show(contract: str, home: str | None, as_json: bool) -> None:
     """Show one contract: its names on the wire, its files, and a request to start from.
 
     CONTRACT is GetDiagnosis, GetDiagnosis:2 or the whole namespace.
     """
-    found = _find(_installed(home), contract)
+    found = _find(installed(home), contract)
     shown = _summary(found) | {
         "operation": found.operation,
         "soap_action": found.soap_action,
@@ -65,7 +58,7 @@ def show(contract: str, home: str | None, as_json: bool) -> None:
         "sample": _sample(found),
     }
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     from rich.console import Console
     from rich.syntax import Syntax
@@ -90,7 +83,7 @@ def show(contract: str, home: str | None, as_json: bool) -> None:
 
 @command.command(epilog="Example: rivta contract check request.xml")
 @click.argument("file", type=click.File("rb"))
-@_common_options
+@home_and_json
 def check(file: BinaryIO, home: str | None, as_json: bool) -> None:
     """Check the message in FILE, a SOAP envelope or the payload alone, against the contract it belongs to.
 
@@ -101,7 +94,7 @@ def check(file: BinaryIO, home: str | None, as_json: bool) -> None:
     from rivta.contracts.validation import Validators
     from rivta.soap.xml import XmlRefused, parse_xml
 
-    contracts = _installed(home)
+    contracts = installed(home)
     name = getattr(file, "name", "<stdin>")  # standard input need not have one
     try:
         root = parse_xml(file.read())
@@ -115,7 +108,7 @@ def check(file: BinaryIO, home: str | None, as_json: bool) -> None:
     except ValueError as error:
         raise click.ClickException(f"{name}: {error}; there is nothing to check") from None
     if as_json:
-        _print_json(_checked_json(contract, message, verdict))
+        print_json(_checked_json(contract, message, verdict))
     else:
         _print_checked(name, f"{message} of {contract.short_name}", verdict)
     if not verdict.valid:
@@ -143,16 +136,16 @@ def _print_checked(name: str, what: str, verdict: Verdict) -> None:
         click.echo(f"  {prefix} = {namespace}")
 
 
-def _installed(home: str | None) -> Contracts:
-    from rivta import shipped
+def installed(home: str | None) -> Contracts:
+    """The shipped contracts and those of a pair's folder; ClickException when one cannot be used."""
     from rivta.contracts.archive import ContractFileError
     from rivta.contracts.installed import Contracts
     from rivta.run.home import resolve
 
     try:
-        return Contracts.load(shipped.folder("contracts") / "xsd", resolve(home).contracts)
+        return Contracts.shipped(resolve(home).contracts)
     except (ContractFileError, FileNotFoundError) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(str(error)) from error
 
 
 def _find(contracts: Contracts, text: str) -> Contract:
@@ -199,7 +192,3 @@ def _sample(contract: Contract) -> str | None:
         return samples.request(contract).decode()
     except FileNotFoundError:
         return None
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -141,7 +141,7 @@ def _completions(home: Home, platform: str | None, beginning: str) -> set[str]:
 def _calls(home: Home, platform: str | None, params: Mapping[str, Any]) -> list[CallRecord]:
     from rivta.cli.admin import AdminClient
 
-    answers = [AdminClient(home, name).get("/calls", params) for name in _platforms(home, platform)]
+    answers = [AdminClient.of_platform(home, name).get("/calls", params) for name in _platforms(home, platform)]
     return [record for answer in answers for record in _records(answer)]
 
 
@@ -151,7 +151,7 @@ def _by_id(home: Home, platform: str | None, id: str) -> list[CallRecord]:
     found = []
     for name in _platforms(home, platform):
         try:
-            found += _records(AdminClient(home, name).get(f"/calls/{quote(id, safe='')}"))
+            found += _records(AdminClient.of_platform(home, name).get(f"/calls/{quote(id, safe='')}"))
         except click.ClickException as error:
             if not error.message.endswith(_NOT_FOUND):
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from rivta.cli.contract import installed
+from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
     from rivta.catalogue.files import Reading
@@ -60,11 +62,6 @@ class _ManyTables(click.Command):
         return super().parse_args(ctx, spread)
 
 
-def _common_options(command: _Command) -> _Command:
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
-    return click.option("--home", metavar="DIR", help="Folder of the pair.")(command)
-
-
 def _table_options(command: _Command) -> _Command:
     hsa_help = "With --tables: the HSA tree, a file or a folder.  [default: the folder hsa beside them]"
     command = click.option("--hsa", type=_EXISTING, multiple=True, metavar="PATH", help=hsa_help)(command)
@@ -91,7 +88,7 @@ def command() -> None:
 @click.option("--consumer", metavar="HSA-ID", help="Only permissions of this consumer.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many of each kind.")
 @_table_options
-@_common_options
+@home_and_json
 def list_(
     platform: str,
     tables: tuple[Path, ...],
@@ -104,14 +101,14 @@ def list_(
     from rivta.cli.route_output import print_rows
 
     if wanted["contract"]:
-        wanted["contract"] = _namespace(_contracts(home), wanted["contract"])
+        wanted["contract"] = _namespace(installed(home), wanted["contract"])
     if tables:
-        with _opened(_on_disk(platform, tables, hsa), _contracts(home)) as table:
+        with _opened(_on_disk(platform, tables, hsa), installed(home)) as table:
             found = _rows(table, **wanted)
     else:
         found = _running_rows(home, platform, wanted)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_rows(found)
 
@@ -128,7 +125,7 @@ def list_(
 @click.option("--at", type=Time(), help="At this time instead of now: 2026-11-24 or 2026-11-24T12:00.")
 @click.option("--publication", metavar="N|draft", help="By this publication, or the files as they are now.")
 @_table_options
-@_common_options
+@home_and_json
 def explain(
     sender: str,
     contract: str,
@@ -144,7 +141,7 @@ def explain(
     """Say where a call goes and whether it may, and why every other row lost."""
     from rivta.cli.route_output import print_explanation
 
-    contracts = _contracts(home)
+    contracts = installed(home)
     namespace = _namespace(contracts, contract)
     now = at or datetime.now(UTC)
     if tables:
@@ -162,7 +159,7 @@ def explain(
         params = {"sender": sender, "contract": namespace, "logical_address": logical_address}
         found = _ask(home, platform, "/explain", {**params, "at": now.isoformat(), "publication": publication})
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_explanation(found, sender=sender, contract=namespace, logical_address=logical_address, now=now)
 
@@ -173,7 +170,7 @@ def explain(
 @click.option(
     "--variable", "variables", multiple=True, metavar="NAME[=URL]", help="A ${NAME} that the configuration has."
 )
-@_common_options
+@home_and_json
 def lint(
     paths: tuple[Path, ...], hsa: tuple[Path, ...], variables: tuple[str, ...], home: str | None, as_json: bool
 ) -> None:
@@ -184,12 +181,12 @@ def lint(
     """
     from rivta.cli.route_output import print_report
 
-    contracts = _contracts(home)
+    contracts = installed(home)
     known = _known_variables(variables)
     reports = [_checked(files, contracts, known) for files in _to_check(paths or (_default_tables(home),), hsa)]
     found = _problems(reports)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_report(found)
     if found["errors"]:
@@ -198,14 +195,14 @@ def lint(
 
 @command.command(epilog="Example: rivta route history --platform regional")
 @click.option("--platform", metavar="NAME", default="national", help="Whose.  [default: national]")
-@_common_options
+@home_and_json
 def history(platform: str, home: str | None, as_json: bool) -> None:
     """Show the publications of a running platform, newest first."""
     from rivta.cli.route_output import print_history
 
     found = _ask(home, platform, "/tables/publications")
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_history(found["publications"])
 
@@ -337,20 +334,8 @@ def _ask(home: str | None, platform: str, path: str, params: Mapping[str, Any] |
     from rivta.cli.admin import AdminClient
     from rivta.run.home import resolve
 
-    answer: dict[str, Any] = AdminClient(resolve(home), platform).get(path, params)
+    answer: dict[str, Any] = AdminClient.of_platform(resolve(home), platform).get(path, params)
     return answer
-
-
-def _contracts(home: str | None) -> Contracts:
-    from rivta import shipped
-    from rivta.contracts.archive import ContractFileError
-    from rivta.contracts.installed import Contracts
-    from rivta.run.home import resolve
-
-    try:
-        return Contracts.load(shipped.folder("contracts") / "xsd", resolve(home).contracts)
-    except ContractFileError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _namespace(contracts: Contracts, text: str) -> str:
@@ -376,7 +361,3 @@ def _known_variables(given: tuple[str, ...]) -> dict[str, str]:
 
 def _first_moment(text: str) -> datetime:
     return datetime.combine(date.fromisoformat(text), time())
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rivta.cli.options import print_json
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -31,7 +33,7 @@ def command(home: str | None, as_json: bool) -> None:
     folder = resolve(home)
     status = read_status(folder, now=datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps(status, ensure_ascii=False, indent=1))
+        print_json(status)
     else:
         _show(status)
 
@@ -103,7 +105,7 @@ def _platform(home: "Home", name: str) -> dict[str, Any]:
     from rivta.cli.admin import AdminClient
 
     try:
-        answer = AdminClient(home, name, seconds=_ANSWER_SECONDS).get("/status")
+        answer = AdminClient.of_platform(home, name, seconds=_ANSWER_SECONDS).get("/status")
     except click.ClickException as error:
         return {"error": error.format_message()}
     return answer if isinstance(answer, dict) else {"error": "/status did not answer with an object"}

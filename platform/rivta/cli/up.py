@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rivta.cli.options import print_json
+
 if TYPE_CHECKING:
     from rivta.run.assembly import Options
     from rivta.run.endpoints import Endpoints
@@ -206,9 +208,7 @@ async def _prove(endpoints: "Endpoints", tables: Path) -> str | None:
 
 def _show(endpoints: "Endpoints", home: "Home", warning: str | None, names: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
-        import json
-
-        click.echo(json.dumps(endpoints, ensure_ascii=False, indent=1))
+        print_json(endpoints)
         return
     from rivta.cli.starting import show_pair
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rivta import shipped
 from rivta.contracts.archive import Contract, read_domain
 
 # SOAP header entries belong to no single contract; these are the files of the releases that define them.
@@ -46,6 +47,11 @@ class Contracts:
             sorted(known.values(), key=lambda contract: (contract.name, contract.major, contract.namespace)),
             header_schemas=present.values(),
         )
+
+    @classmethod
+    def shipped(cls, installed: Path | None = None) -> "Contracts":
+        """Those that come with the program and, over them, those of the folder `installed`. Raises as `load`."""
+        return cls.load(shipped.folder("contracts") / "xsd", *([installed] if installed else []))
 
     def get(self, namespace: str) -> Contract | None:
         """The contract whose messages have this namespace."""

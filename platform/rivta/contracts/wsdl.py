@@ -1,4 +1,4 @@
-"""WSDLs and schemas as a platform serves them: with its own addresses in them (vp-behaviour section 8)."""
+"""WSDLs and schemas as a platform serves them: with its own addresses in them."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What stands at the listener before a call is a call: paths, methods, documents (vp-behaviour sections 1 and 8)."""
+"""What stands at the listener before a call is a call: paths, methods, documents. As the incumbent."""
 
 from typing import Protocol
 
@@ -29,7 +29,7 @@ class ContractDocuments:
         self._url = url
 
     def find(self, path: str, xsd: str | None) -> bytes:
-        """As `Documents.find`. The WSDL's own path is matched in any case (vp-behaviour section 8)."""
+        """As `Documents.find`. The WSDL's own path is matched in any case, as the incumbent does."""
         found = find_by_path(self._contracts, path)
         if found is None:
             raise LookupError(not_found_text(self._contracts, self._url))

@@ -1,4 +1,4 @@
-"""Which HTTP headers go on to the producer and back to the consumer (vp-behaviour section 6)."""
+"""Which HTTP headers go on to the producer and back to the consumer, as the incumbent has it."""
 
 import re
 import uuid

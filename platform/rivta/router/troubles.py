@@ -1,4 +1,4 @@
-"""The refusals that need more words than a template: troubles of producers, broken schemas (vp-behaviour section 7)."""
+"""The refusals that need more words than a template: troubles of producers, broken schemas."""
 
 from urllib.parse import urlsplit
 

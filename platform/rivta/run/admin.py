@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hmac
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -29,19 +28,10 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
 from rivta.contracts.installed import Contracts, UnknownContract
+from rivta.run.admin_door import door, is_open
 from rivta.run.settings import Settings
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MOST_ROWS = 10_000
-
-
-class _Problem(Exception):
-    """The request ends with this status and this explanation."""
-
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +107,7 @@ _PATHS = (
 def admin_application(kept: Kept, *, token: str) -> web.Application:
     """The API over `kept`. All but `/health/...` and `/openapi.json` needs `Authorization: Bearer <token>`."""
     api = _Api(kept)
-    application = web.Application(middlewares=[_problems, _guard(token)])
+    application = web.Application(middlewares=door(token))
     application.add_routes([web.get(one.path, getattr(api, one.method)) for one in _PATHS])
     return application
 
@@ -200,7 +190,7 @@ class _Api:
         asked = request.query
         missing = [name for name in ("sender", "contract", "logical_address") if not asked.get(name)]
         if missing:
-            raise _Problem(HTTPStatus.BAD_REQUEST, f"say {' and '.join(missing)} in the query")
+            raise web.HTTPBadRequest(text=f"say {' and '.join(missing)} in the query")
         now = _instant(asked.get("at"), "at") or self._kept.now()
         return web.json_response(
             await asyncio.to_thread(
@@ -236,26 +226,25 @@ class _Api:
                 folder=folder,
             )
         except UncompilableTable as error:
-            raise _Problem(HTTPStatus.CONFLICT, f"publication {publication} cannot be compiled: {error}") from error
+            raise web.HTTPConflict(text=f"publication {publication} cannot be compiled: {error}") from error
         return Table.open(path)
 
     def _content(self, publication: str) -> bytes:
         publisher = self._kept.autopublisher
         if publication == "draft":
             if publisher.report is None:
-                raise _Problem(HTTPStatus.NOT_FOUND, "this platform has no draft")
+                raise web.HTTPNotFound(text="this platform has no draft")
             if publisher.report.errors:
-                raise _Problem(
-                    HTTPStatus.CONFLICT,
-                    f"the draft has errors, the first: {publisher.report.errors[0]}; /tables/lint lists them",
+                raise web.HTTPConflict(
+                    text=f"the draft has errors, the first: {publisher.report.errors[0]}; /tables/lint lists them"
                 )
             return contents.encode(publisher.report.draft)
         try:
             return self._kept.publications.content(int(publication))
         except ValueError as error:
-            raise _Problem(HTTPStatus.BAD_REQUEST, f"publication={publication!r}: a number or draft") from error
+            raise web.HTTPBadRequest(text=f"publication={publication!r}: a number or draft") from error
         except LookupError as error:
-            raise _Problem(HTTPStatus.NOT_FOUND, f"there is no publication {publication}") from error
+            raise web.HTTPNotFound(text=f"there is no publication {publication}") from error
 
     async def routes(self, request: web.Request) -> web.StreamResponse:
         table, wanted = self._table(), self._wanted(request)
@@ -283,7 +272,7 @@ class _Api:
     async def lint(self, _request: web.Request) -> web.StreamResponse:
         publisher = self._kept.autopublisher
         if publisher.report is None:
-            raise _Problem(HTTPStatus.NOT_FOUND, "this platform has no draft")
+            raise web.HTTPNotFound(text="this platform has no draft")
         errors = (*publisher.hsa_problems, *publisher.report.errors)
         return web.json_response(
             {
@@ -316,7 +305,7 @@ class _Api:
     async def call(self, request: web.Request) -> web.StreamResponse:
         found = await asyncio.to_thread(self._kept.call_log.get, request.match_info["id"])
         if not found:
-            raise _Problem(HTTPStatus.NOT_FOUND, "no call has that record id or correlation id here")
+            raise web.HTTPNotFound(text="no call has that record id or correlation id here")
         return web.json_response({"calls": [dataclasses.asdict(record) for record in found]})
 
     async def openapi(self, _request: web.Request) -> web.StreamResponse:
@@ -333,7 +322,7 @@ class _Api:
     def _table(self) -> Table:
         table = self._kept.table.table
         if table is None:
-            raise _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no table has ever been published")
+            raise web.HTTPServiceUnavailable(text="no table has ever been published")
         return table
 
     def _namespace(self, text: str) -> str:
@@ -342,7 +331,7 @@ class _Api:
         try:
             return str(self._kept.contracts.find(text).namespace)
         except UnknownContract as error:
-            raise _Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
+            raise web.HTTPBadRequest(text=str(error)) from error
 
 
 def _described(one: _Path) -> dict[str, Any]:
@@ -367,7 +356,7 @@ def _described(one: _Path) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {"200": {"description": one.summary}, "default": problem},
     }
-    if _is_open(one.path):
+    if is_open(one.path):
         operation["security"] = []
     return {"get": operation}
 
@@ -375,7 +364,7 @@ def _described(one: _Path) -> dict[str, Any]:
 def _limit(request: web.Request, default: int) -> int:
     text = request.query.get("limit", str(default))
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MOST_ROWS:
-        raise _Problem(HTTPStatus.BAD_REQUEST, f"limit={text!r}: a number from 1 to {_MOST_ROWS}")
+        raise web.HTTPBadRequest(text=f"limit={text!r}: a number from 1 to {_MOST_ROWS}")
     return int(text)
 
 
@@ -385,47 +374,5 @@ def _instant(text: str | None, name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _Problem(HTTPStatus.BAD_REQUEST, f"{name}={text!r}: a time in ISO 8601") from error
+        raise web.HTTPBadRequest(text=f"{name}={text!r}: a time in ISO 8601") from error
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-@web.middleware
-async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Says every refusal, aiohttp's own too, as problem details."""
-    try:
-        return await handler(request)
-    except _Problem as problem:
-        return _problem(problem.status, problem.detail)
-    except web.HTTPException as error:
-        return _problem(HTTPStatus(error.status), f"{request.method} {request.path}: {error.reason}", error.headers)
-    except OSError as error:  # the database is away
-        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-
-
-def _is_open(path: str) -> bool:
-    """Without a token: what says nothing about anyone."""
-    return path.startswith("/health/") or path == "/openapi.json"
-
-
-def _guard(token: str) -> Any:
-    expected = f"Bearer {token}".encode()
-
-    @web.middleware
-    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not _is_open(request.path) and not hmac.compare_digest(given, expected):
-            detail = "send Authorization: Bearer and the token in the platform's token file"
-            return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-    return guard
-
-
-def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    kept = {name: value for name, value in (headers or {}).items() if name in ("Allow", "WWW-Authenticate")}
-    return web.json_response(
-        {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail},
-        status=status.value,
-        headers=kept,
-        content_type="application/problem+json",
-    )

@@ -11,9 +11,10 @@ from typing import Any
 
 from producers_stub.world import Platform, Producer, World
 from rivta import shipped
+from rivta.files import write_file
 from rivta.run import ports
 from rivta.run.endpoints import Endpoints, Identity, PlatformEndpoints, ProducerEndpoint
-from rivta.run.home import Home, HomeError, create_token, write_file
+from rivta.run.home import Home, HomeError, create_token
 from rivta.run.ports import Port
 from rivta.run.roles import Role
 from rivta.run.settings import Settings

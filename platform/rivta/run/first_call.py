@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rivta import shipped
 from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.run.endpoints import Endpoints
@@ -47,7 +46,7 @@ class FirstCall:
     def through(cls, endpoints: Endpoints) -> "FirstCall":
         """The NPÖ's call, through the national platform, to the first producer behind the regional one."""
         identity = endpoints["identities"]["npo"]
-        contract = Contracts.load(shipped.folder("contracts") / "xsd").find("GetDiagnosis:2")
+        contract = Contracts.shipped().find("GetDiagnosis:2")
         payload = samples.request(contract, endpoints["patients"][0]["id"])
         address = endpoints["producers"][0]["logical_addresses"][0]
         return cls(

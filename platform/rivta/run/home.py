@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from rivta.files import write_file
 from rivta.run.endpoints import Endpoints
 
 SOCKET_PATH_BYTES = 107
@@ -146,22 +147,6 @@ def create_token(file: Path) -> None:
     """Make a token unless there is one; only its owner can read it."""
     if not file.exists():
         write_file(file, f"{secrets.token_urlsafe(32)}\n".encode("ascii"), mode=0o600)
-
-
-def write_file(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Replace `path` so that a reader sees the old content or the new, never half of one.
-
-    `durable` also keeps that promise over a power cut; what describes running processes has no need of it.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _default_folder() -> Path:

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import uvloop
 from aiohttp import web
 
-from rivta import shipped
 from rivta.audit.call_log import CallLog
 from rivta.audit.collector import Collector
 from rivta.audit.ecs import EcsFile, describe_host
@@ -46,9 +45,7 @@ def main(config: Path, child: Child) -> None:
 async def _keep(settings: Settings, child: Child) -> None:
     state = settings.platform.state
     engine = open_database(settings.database_url)
-    contracts = Contracts.load(
-        shipped.folder("contracts") / "xsd", *([settings.contracts.installed] if settings.contracts.installed else [])
-    )
+    contracts = Contracts.shipped(settings.contracts.installed)
     kept = Kept(
         settings=settings,
         started=_now(),

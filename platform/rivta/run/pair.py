@@ -9,8 +9,9 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from rivta.files import write_file
 from rivta.run.assembly import Assembly, child_environment
-from rivta.run.home import Home, write_file
+from rivta.run.home import Home
 from rivta.run.roles import RoleStatus, State
 from rivta.run.supervisor import Supervisor
 

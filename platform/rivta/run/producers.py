@@ -11,8 +11,8 @@ from producers_stub.journals import load_journals
 from producers_stub.server import StubServer
 from producers_stub.services import application_factory
 from producers_stub.world import World
-from rivta import shipped
 from rivta.contracts.installed import Contracts
+from rivta.run.admin_door import door
 from rivta.run.child import Child
 from rivta.run.home import Home
 from rivta.run.ports import BACKLOG
@@ -35,9 +35,9 @@ async def _serve(home: Home, child: Child, *, started: datetime) -> None:
         world.producers,
         application_of=application_factory(
             _stub_producers(world, started),
-            Contracts.load(shipped.folder("contracts") / "xsd", home.contracts),
+            Contracts.shipped(home.contracts),
         ),
-        token=home.admin_token(),
+        admin_door=door(home.admin_token()),
         listeners=child.listeners,
         tls={
             producer.name: server_context(

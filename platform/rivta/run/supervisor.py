@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rivta.run.home import write_file
+from rivta.files import write_file
 from rivta.run.output import last_lines, open_log, size, trim_log
 from rivta.run.ports import close
 from rivta.run.process import Process, exit_reason

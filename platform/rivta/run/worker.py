@@ -13,7 +13,6 @@ from pathlib import Path
 
 import uvloop
 
-from rivta import shipped
 from rivta.audit.metrics import WorkerMetrics
 from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
 from rivta.catalogue.serving import CurrentTable
@@ -53,9 +52,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     asyncio.get_running_loop().set_exception_handler(_note_loop_error)
     state = settings.platform.state
     tls = settings.tls
-    contracts = Contracts.load(
-        shipped.folder("contracts") / "xsd", *([settings.contracts.installed] if settings.contracts.installed else [])
-    )
+    contracts = Contracts.shipped(settings.contracts.installed)
     validators = Validators(contracts)
     table = CurrentTable(state / "tables")
     revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])

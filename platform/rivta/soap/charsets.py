@@ -1,6 +1,6 @@
 """In which characters a message is written: who says so, whom to believe, and answering in the same ones.
 
-vp-behaviour section 2: the charset of the Content-Type goes before what the document says of itself, and when neither
+As the incumbent has it, the charset of the Content-Type goes before what the document says of itself, and when neither
 fits the bytes they are tried as UTF-8. (.NET writes `encoding="utf-16"` over UTF-8 bytes when XML comes from a string.)
 """
 

@@ -1,4 +1,4 @@
-"""The closed list of what a platform refuses with, and the envelope that says so (vp-behaviour section 11)."""
+"""The closed list of what a platform refuses with, and the envelope that says so: the incumbent's codes."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -30,7 +30,7 @@ _PROFILE_OF_ENTRY = {"To": Profile.RIVTABP20, "LogicalAddress": Profile.RIVTABP2
 
 
 def read_head(envelope: etree._Element) -> Head:
-    """Reads a parsed envelope as the incumbent does (vp-behaviour section 2): by local names, in document order.
+    """Reads a parsed envelope as the incumbent does: by local names, in document order.
 
     Of several address entries the last wins, for profile and address alike. Blanks around an address are kept; an
     address of nothing but blanks is none. Better than the incumbent: a comment inside the entry is not the address.

@@ -15,7 +15,7 @@ _ENTRY = {
 def translate(envelope: etree._Element, head: Head, profile: Profile) -> bytes:
     """The message in UTF-8 with its address entry as `profile` has it; everything else keeps its meaning.
 
-    Unlike the incumbent (vp-behaviour section 5) other WS-Addressing entries stay in their own namespace, processing
+    Unlike with the incumbent, other WS-Addressing entries stay in their own namespace, processing
     instructions and CDATA survive, and an entry goes that only `profile` would read: the producer must not find a
     second address beside the permitted one. `head` is `read_head(envelope)`; the tree is changed in place.
     """

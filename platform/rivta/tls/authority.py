@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from rivta.files import write_file
 from rivta.tls import certificates
 from rivta.tls.certificates import PrivateKey, RevocationReason, Signer, Subject, Validity
 from rivta.tls.profiles import KeyKind, Profiles
@@ -285,8 +285,8 @@ class Authority:
         path = self._issued / f"{name}.pem"
         self._supersede(path)
         # A crash between the two leaves a pair that does not match, which `_good` sees: the next issue repairs it.
-        _write(self._issued / f"{name}.key", certificates.key_to_pem(key), mode=0o600)
-        _write(path, certificates.to_pem([certificate, self._issuing]), mode=0o644)
+        write_file(self._issued / f"{name}.key", certificates.key_to_pem(key), mode=0o600)
+        write_file(path, certificates.to_pem([certificate, self._issuing]), mode=0o644)
         return self._describe(name, certificate)
 
     def _supersede(self, path: Path) -> None:
@@ -294,7 +294,7 @@ class Authority:
             old = self._read(path)
         except AuthorityError:  # nothing there, or damaged and worth nothing
             return
-        _write(self._superseded / f"{path.stem}~{old.serial_number:x}.pem", certificates.to_pem([old]), mode=0o644)
+        write_file(self._superseded / f"{path.stem}~{old.serial_number:x}.pem", certificates.to_pem([old]), mode=0o644)
 
     def _check_serial(self, serial: int) -> int:
         """Any damaged file is passed over: it must not stop the revocation of another."""
@@ -338,7 +338,7 @@ class Authority:
             number = _number(previous) + 1 if previous is not None else 1
             signer = self._signer(certificate, name)
             signed.append(certificates.revocation_list(signer, entries, number=number, now=now, days=days))
-        _write(self.crl_file, certificates.to_pem(signed), mode=0o644)
+        write_file(self.crl_file, certificates.to_pem(signed), mode=0o644)
         return signed
 
     def _revoked(self) -> frozenset[int]:
@@ -413,10 +413,10 @@ def _make_authorities(folder: Path, profiles: Profiles, now: datetime) -> None:
         certificates.revocation_list(issuing, (), number=1, now=now, days=profiles.issuing.crl_days),
         certificates.revocation_list(root, (), number=1, now=now, days=profiles.root.crl_days),
     ]
-    _write(folder / "private" / "root.key", certificates.key_to_pem(root_key), mode=0o600)
-    _write(folder / "private" / "issuing.key", certificates.key_to_pem(issuing_key), mode=0o600)
-    _write(folder / "crl.pem", certificates.to_pem(lists), mode=0o644)
-    _write(folder / "ca.pem", certificates.to_pem([issuing.certificate, root.certificate]), mode=0o644)
+    write_file(folder / "private" / "root.key", certificates.key_to_pem(root_key), mode=0o600)
+    write_file(folder / "private" / "issuing.key", certificates.key_to_pem(issuing_key), mode=0o600)
+    write_file(folder / "crl.pem", certificates.to_pem(lists), mode=0o644)
+    write_file(folder / "ca.pem", certificates.to_pem([issuing.certificate, root.certificate]), mode=0o644)
 
 
 @contextmanager
@@ -426,35 +426,6 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def write_private_file(path: Path, data: bytes) -> None:
-    """Writes what holds a key, such as an export: whole or not at all, for the owner only. Raises OSError."""
-    _write(path, data, mode=0o600)
-
-
-def _write(path: Path, data: bytes, *, mode: int) -> None:
-    """Puts `data` at `path` whole or not at all; the file never exists with a wider mode."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,6 @@
 """Who is calling: the HSA-id in the subject of a verified client certificate.
 
-The incumbent searches the subject's text with a pattern (vp-behaviour section 3), so a CN that holds
+The incumbent searches the subject's text with a pattern, so a CN that holds
 `SERIALNUMBER=...` can pass for another system, and a value ends at its first comma. Here the attribute itself is read.
 """
 
