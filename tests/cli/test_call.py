@@ -1,6 +1,8 @@
 """`rivta call` against a platform that answers what the test says, over real mutual TLS."""
 
+import contextlib
 import json
+import os
 import socket
 import ssl
 import threading
@@ -50,6 +52,16 @@ class _QuietServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A handshake that is meant to fail needs no traceback."""
+
+    def shutdown_request(self, request: Any) -> None:
+        """Lets the client read the alert first: closing with its request unread would reset the connection over it."""
+        bare = socket.socket(fileno=os.dup(request.fileno()))
+        with bare, contextlib.suppress(OSError):
+            bare.shutdown(socket.SHUT_WR)
+            bare.settimeout(5)
+            while bare.recv(65536):
+                pass
+        super().shutdown_request(request)
 
 
 @pytest.fixture(scope="module")

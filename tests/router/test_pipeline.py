@@ -768,6 +768,16 @@ class TestTheUnexpected:
         assert len(platform.sent) == (0 if refuses == "check" else 1)
 
 
+class TestTurnedAway:
+    async def test_a_request_whose_body_is_not_taken_in_is_recorded_with_its_status(self, platforms):
+        platform = platforms()
+        answer = await platform.router.turn_away(request(None, (CORRELATION, "abc")), 413, "Too long.")
+        assert (answer.status, answer.body, header(answer, CORRELATION)) == (413, b"Too long.\n", "abc")
+        record = platform.record
+        assert (record.outcome, record.http_status, record.detail) == ("http-413", 413, "Too long.")
+        assert (record.sender, record.correlation_id) == (CONSUMER, "abc")
+
+
 PERSONAL_NUMBERS = st.from_regex(r"(19|20)[0-9]{10}", fullmatch=True)
 PLACES = ("id", "value", "element", "attribute", "comment", "text", "cut", "doctype")
 

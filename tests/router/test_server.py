@@ -47,6 +47,7 @@ class Consumer:
 @pytest.fixture
 async def connect(authority: Authority, issued: Path):
     seen: list[Request] = []
+    turned_away: list[tuple[str, int]] = []
 
     async def echo(request: Request) -> Answer:
         seen.append(request)
@@ -56,7 +57,12 @@ async def connect(authority: Authority, issued: Path):
     context = server_context(
         certificate=issued / "server.pem", key=issued / "server.key", trusted=authority.folder / "ca.pem"
     )
-    listener = await serve(echo, listening=listening, tls=context, limits=LIMITS)
+
+    async def turn_away(request: Request, status: int, text: str) -> Answer:
+        turned_away.append((request.peer.sender.hsa_id, status))
+        return Answer(status, (), text.encode())
+
+    listener = await serve(echo, turn_away=turn_away, listening=listening, tls=context, limits=LIMITS)
     writers: list[asyncio.StreamWriter] = []
 
     async def connection(name: str = "consumer", context: ssl.SSLContext | None = None) -> Consumer:
@@ -68,6 +74,7 @@ async def connect(authority: Authority, issued: Path):
         return Consumer(reader, writer)
 
     connection.seen = seen
+    connection.turned_away = turned_away
     yield connection
     for writer in writers:
         writer.close()
@@ -139,7 +146,7 @@ async def test_a_body_that_drips_is_answered_408_and_closed(connect):
     await consumer.send(b"POST /vp HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\nabc")
     status, headers, _ = await asyncio.wait_for(consumer.answer(), 3)
     assert (status, headers["connection"]) == (408, "close")
-    assert connect.seen == []
+    assert (connect.seen, connect.turned_away) == ([], [("SE1-CONSUMER", 408)])
 
 
 @pytest.mark.parametrize(
@@ -162,6 +169,7 @@ async def test_a_message_that_is_too_long_is_413(connect, request_bytes):
     status, headers, body = await consumer.answer()
     assert (status, headers["connection"]) == (413, "close")
     assert b"100000 bytes" in body
+    assert connect.turned_away == [("SE1-CONSUMER", 413)]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +221,9 @@ async def test_a_client_that_waits_for_100_continue_gets_it(connect):
 async def test_smuggling_probes_are_answered_400_and_closed(connect, lines):
     consumer = await connect()
     await consumer.send(b"POST /vp HTTP/1.1\r\nHost: h\r\n" + lines)
-    assert (await consumer.answer())[0] == 400
+    status, headers, body = await consumer.answer()
+    assert (status, headers["server"]) == (400, "rivta")
+    assert b"aiohttp" not in body and lines[:10] not in body
     assert await asyncio.wait_for(consumer.rest(), 3) == b""
     assert connect.seen == []
 

@@ -58,6 +58,9 @@ class Answer:
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
+TurnAway = Callable[[Request, int, str], Awaitable[Answer]]
+"""Answers a request that ends before its body was read: its head, the HTTP status and a line of text for the sender."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -179,6 +179,27 @@ class Router:
             return _unrecorded(correlation_id, error)
         return answer
 
+    async def turn_away(self, request: Request, status: int, text: str) -> Answer:
+        """Answers a request whose body could not be taken in with that HTTP status, and records it; never raises."""
+        correlation_id = headers.correlation_id_of(request)
+        answer = _plain(status, f"{text}\n", correlation_id)
+        record = CallRecord(
+            id=str(uuid.uuid4()),
+            time=self._now().isoformat(timespec="milliseconds"),
+            platform=self._policy.platform,
+            correlation_id=_bounded(correlation_id) or "",
+            outcome=f"http-{status}",
+            http_status=status,
+            bytes_out=len(answer.body),
+            detail=_bounded(text, _LONGEST_DETAIL) or "",
+            **_record_of_sender(request.peer.sender),
+        )
+        try:
+            await self._recorder.add(record)
+        except CannotRecord as error:
+            return _unrecorded(correlation_id, error)
+        return answer
+
     def _identify(self, request: Request, now: datetime) -> Sender:
         """vp-behaviour section 3, HTTPS: the sender is the certificate's; beyond it, revocation and expiry are checked
         on each call, so that a resumed or long-lived connection ends with its certificate."""
@@ -453,8 +474,12 @@ def _unexpected(correlation_id: str) -> Answer:
 def _unrecorded(correlation_id: str, error: CannotRecord) -> Answer:
     """No call without a record: design section 7, the durable call log."""
     _log.error("call %s is refused: %s", correlation_id, error)
+    return _plain(503, "The platform cannot write its call log now; try again later.\n", correlation_id)
+
+
+def _plain(status: int, text: str, correlation_id: str) -> Answer:
     lines = (("Content-Type", "text/plain; charset=UTF-8"), (headers.CORRELATION_ID, correlation_id))
-    return Answer(503, lines, b"The platform cannot write its call log now; try again later.\n")
+    return Answer(status, lines, text.encode())
 
 
 def _fault_answer(body: bytes, correlation_id: str, *, close: bool) -> Answer:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import socket
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
-from rivta.router.messages import Answer, Handler, Peer, Request
+from rivta.router.messages import Answer, Handler, Peer, Request, TurnAway
 from rivta.tls.sender import NoSenderId, Sender, sender_from_certificate
 
 _log = logging.getLogger("rivta.router.server")
@@ -23,6 +24,9 @@ _log = logging.getLogger("rivta.router.server")
 _muted = logging.getLogger("rivta.router.aiohttp")
 _muted.addHandler(logging.NullHandler())
 _muted.propagate = False
+
+
+_PLAIN_TEXT = ("Content-Type", "text/plain; charset=UTF-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,14 @@ class Listener:
         await self._connections.shutdown(drain_seconds)
 
 
-async def serve(handler: Handler, *, listening: socket.socket, tls: ssl.SSLContext | None, limits: Limits) -> Listener:
-    """Answers the requests that come in on `listening` with `handler`, which must not raise."""
-    connections = _Connections(handler, limits)
+async def serve(
+    handler: Handler, *, turn_away: TurnAway, listening: socket.socket, tls: ssl.SSLContext | None, limits: Limits
+) -> Listener:
+    """Answers the requests that come in on `listening` with `handler`, and those beyond `limits` with `turn_away`.
+
+    Neither may raise. What is not HTTP is answered 400 here.
+    """
+    connections = _Connections(_answering(handler, turn_away, limits), limits)
     server = await asyncio.get_running_loop().create_server(
         connections,
         sock=listening,
@@ -89,8 +98,8 @@ async def serve(handler: Handler, *, listening: socket.socket, tls: ssl.SSLConte
 class _Connections(web.Server):
     """aiohttp's low-level server, making our connections."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
-        super().__init__(_answering(handler, limits))
+    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: Limits) -> None:
+        super().__init__(answer)
         self.limits = limits
 
     def __call__(self) -> RequestHandler:
@@ -138,6 +147,17 @@ class _Connection(RequestHandler):
             self._deadline.cancel()
         super().connection_lost(exc)
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read as HTTP. The library's own quotes the bytes and names its version."""
+        text = f"{status}: the request is not HTTP/1.1 as RFC 9112 has it, or longer than a head may be.\n"
+        return _response(Answer(status, (_PLAIN_TEXT,), text.encode(), close=True))
+
 
 def _peer(transport: asyncio.BaseTransport) -> Peer:
     name = transport.get_extra_info("peername")
@@ -152,29 +172,30 @@ def _peer(transport: asyncio.BaseTransport) -> Peer:
         return Peer(address=address, sender=None, problem=str(error))
 
 
-def _answering(handler: Handler, limits: Limits) -> Callable[[web.BaseRequest], Any]:
+def _answering(
+    handler: Handler, turn_away: TurnAway, limits: Limits
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def answer(incoming: web.BaseRequest) -> web.StreamResponse:
-        protocol = incoming.protocol
-        peer = protocol.peer if isinstance(protocol, _Connection) else Peer(address="", sender=None)
         try:
             body = await _read_body(incoming, limits)
         except _Refusal as refusal:
-            return _response(
-                Answer(
-                    refusal.status, (("Content-Type", "text/plain; charset=UTF-8"),), refusal.text.encode(), close=True
-                )
-            )
-        request = Request(
-            method=incoming.method,
-            path=incoming.path,
-            query=dict(incoming.query) if incoming.query_string else {},
-            headers=tuple(incoming.headers.items()),
-            body=body,
-            peer=peer,
-        )
-        return _response(await handler(request))
+            answered = await turn_away(_request(incoming, b""), refusal.status, refusal.text)
+            return _response(dataclasses.replace(answered, close=True))
+        return _response(await handler(_request(incoming, body)))
 
     return answer
+
+
+def _request(incoming: web.BaseRequest, body: bytes) -> Request:
+    protocol = incoming.protocol
+    return Request(
+        method=incoming.method,
+        path=incoming.path,
+        query=dict(incoming.query) if incoming.query_string else {},
+        headers=tuple(incoming.headers.items()),
+        body=body,
+        peer=protocol.peer if isinstance(protocol, _Connection) else Peer(address="", sender=None),
+    )
 
 
 def _response(answer: Answer) -> web.Response:

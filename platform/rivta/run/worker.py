@@ -79,6 +79,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     await _until_there_is_a_table(table, child)
     listener = await serve(
         front(router.carry, path="/vp", documents=ContractDocuments(contracts, settings.url)),
+        turn_away=router.turn_away,
         listening=child.listeners["https"],
         tls=server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted),
         limits=Limits(max_body_bytes=settings.limits.max_body_bytes, header_seconds=settings.limits.header_seconds),
