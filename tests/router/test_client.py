@@ -182,6 +182,24 @@ async def test_a_producer_that_does_not_trust_us_is_tls_trouble(client, producer
     assert await trouble_of(client, f"https://127.0.0.1:{port}/") is Trouble.TLS
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_request_on_a_kept_connection_that_breaks_is_not_sent_again(client, producer, method):
+    requests = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"<q/>"))
+        writer.write(OK)
+        requests.append(await reader.readuntil(b"<q/>"))
+
+    port = await producer(script)
+    url = f"http://127.0.0.1:{port}/"
+    await send(client, url)
+    with pytest.raises(ProducerFailure) as failed:
+        await client.send(target(url), method=method, headers=(("Host", "h"),), body=b"<q/>")
+    assert failed.value.trouble is Trouble.NO_ANSWER
+    assert len(requests) == 2
+
+
 async def test_our_own_services_are_called_over_their_unix_socket(client, tmp_path):
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answering(OK)(reader, writer)

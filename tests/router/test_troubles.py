@@ -1,4 +1,4 @@
-"""The words of refusals that need more than a template; the rest of section 7 stands in test_pipeline."""
+"""The words of refusals that need more than a template; those of a whole call stand in test_pipeline."""
 
 import pytest
 

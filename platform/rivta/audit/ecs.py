@@ -25,7 +25,7 @@ ECS_VERSION = "1.2.0"
 _NAMESPACE = UUID("5b6f3c1e-7d0a-5c55-9a27-6f2b8f6d4a10")
 _FAULTS = {fault.value.code: fault.value for fault in Fault}
 _BEFORE_REQ_IN = frozenset({"VP002", "VP011", "VP013", "VP014", "VP015"})
-"""Faults found before the incumbent logs `req-in` (section 0); an answer without SOAP is found earlier still."""
+"""Faults found before the incumbent logs `req-in`; an answer without SOAP is found earlier still."""
 _MILLISECOND_NS = 1_000_000
 
 
@@ -45,7 +45,7 @@ def describe_host() -> dict[str, str]:
 def events(
     record: CallRecord, *, service_name: str = "vp-services", host: Mapping[str, str] | None = None
 ) -> list[dict[str, str]]:
-    """The events of one call in the order they happened: four when all went well; see section 9 for when not.
+    """The events of one call in the order they happened: four when all went well, fewer when not.
 
     Event and span ids are derived from the record, so that a line that is written twice can be recognised.
     """
@@ -121,7 +121,7 @@ def _common(record: CallRecord, service_name: str) -> dict[str, str]:
 
 
 def _incoming(record: CallRecord) -> dict[str, str]:
-    # At req-in nothing has been looked up: the profile is the incoming one and there are no traces (section 5).
+    # At req-in nothing has been looked up: the profile is the incoming one and there are no traces.
     return {
         "http.request.method": "POST",
         "http.request.body.bytes": str(record.bytes_in),

@@ -206,7 +206,7 @@ class Autopublisher:
         return self._result(State.REFUSED, refusal, errors=self.hsa_problems) if refusal else result
 
     def _read_any_file(self) -> bool:
-        return any(path.startswith(str(self._folders.draft)) for path, *_ in self._read)
+        return any(Path(path).is_relative_to(self._folders.draft) for path, *_ in self._read)
 
     def _hold_back(self, newest: Publication, version: HsaVersion | None) -> Result:
         result = self._put_in_force(newest, version)

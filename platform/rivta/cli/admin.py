@@ -52,10 +52,6 @@ class AdminClient:
         """The JSON at `path`, as `/status`. Parameters that are None are left out."""
         return self.request("GET", path, params=params)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        """The JSON answer to a JSON body; None when the answer is empty."""
-        return self.request("POST", path, body=body)
-
     def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         """The JSON answer to any request; None when it is empty."""
         import requests

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -67,11 +66,14 @@ def check(file: Path, as_json: bool) -> None:
     except SettingsError as error:
         if as_json:
             problems = [dataclasses.asdict(problem) for problem in error.problems]
-            click.echo(json.dumps({"valid": False, "problems": problems}, ensure_ascii=False))
+            print_json({"valid": False, "problems": problems})
         else:
             click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from error
-    click.echo(json.dumps({"valid": True, "problems": []}) if as_json else f"{file}: valid")
+    if as_json:
+        print_json({"valid": True, "problems": []})
+    else:
+        click.echo(f"{file}: valid")
 
 
 def _sections(known: Sequence[Key]) -> Iterator[tuple[str, list[Key]]]:

@@ -34,7 +34,7 @@ COMMANDS = {
     "status": Lazy("rivta.cli.status:command", "Show what runs and how it is."),
     "serve": Lazy("rivta.cli.serve:command", "Run one platform from its settings file."),
     "call": Lazy("rivta.cli.call:command", "Call a contract through a platform."),
-    "route": Lazy("rivta.cli.route:command", "List, explain, check and publish the routing tables."),
+    "route": Lazy("rivta.cli.route:command", "List, explain and check the routing tables."),
     "contract": Lazy("rivta.cli.contract:command", "Show contracts and check messages against them."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),
     "log": Lazy("rivta.cli.log:command", "Search the call log."),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -139,21 +139,7 @@ def _newest(interactions: list[_Interaction]) -> Contract:
     """One contract of all the WSDLs of its namespace: the highest minor version, with a WSDL per profile."""
     newest = max(interactions, key=lambda interaction: interaction.contract.minor).contract
     wsdls = {found.profile: found.wsdl for found in interactions if found.contract.minor == newest.minor}
-    ordered = tuple(sorted(wsdls.items(), key=lambda item: item[0].value))
-    return Contract(
-        namespace=newest.namespace,
-        name=newest.name,
-        major=newest.major,
-        minor=newest.minor,
-        domain=newest.domain,
-        folder=newest.folder,
-        operation=newest.operation,
-        request=newest.request,
-        response=newest.response,
-        schema=newest.schema,
-        wsdls=ordered,
-        soap_action=newest.soap_action,
-    )
+    return replace(newest, wsdls=tuple(sorted(wsdls.items(), key=lambda item: item[0].value)))
 
 
 def _read_interaction(wsdl: Path, folder: Path) -> _Interaction:

@@ -171,8 +171,7 @@ def _as_contract_has_it(entry: etree._Element) -> tuple[etree._Element, dict[etr
     """A copy of a header entry without what is legal around its schema, and the original of each element in it.
 
     SOAP's own attributes (mustUnderstand, actor) may stand on any entry: SOAP 1.1 section 4.2. And where a source
-    failed, the incumbent's aggregation leaves out the lastSuccessfulSynch that the schema demands
-    (aggregation-behaviour section 1).
+    failed, the incumbent's aggregation leaves out the lastSuccessfulSynch that the schema demands.
     """
     adjusted = copy.deepcopy(entry)
     originals = dict(zip(adjusted.iter(etree.Element), entry.iter(etree.Element), strict=True))

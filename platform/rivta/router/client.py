@@ -63,13 +63,16 @@ class ProducerClient:
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NOT_OURS_TO_SET,
         auto_decompress=False,
         trust_env=False,
     )
+    # The library sends a PUT or DELETE again when a kept connection breaks; when to try again is the router's rule.
+    session._retry_connection = False
+    return session
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -10,7 +10,6 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler

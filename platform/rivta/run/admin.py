@@ -62,6 +62,17 @@ class _Path:
     """Names of query parameters; `*` marks a mandatory one."""
 
 
+_CALL_FILTERS = (
+    "correlation_id",
+    "correlation_id_prefix",
+    "sender",
+    "contract",
+    "logical_address",
+    "outcome",
+    "platform",
+)
+"""Query parameters of `/calls` that `CallLog.search` has too."""
+
 _PATHS = (
     _Path("/status", "status", "The platform, its table, its draft, its call log and its workers"),
     _Path("/health/live", "live", "The keeper answers"),
@@ -82,23 +93,7 @@ _PATHS = (
     ),
     _Path("/tables/publications", "publications", "Publications, newest first", ("limit",)),
     _Path("/tables/lint", "lint", "Mistakes in the draft as it was last read"),
-    _Path(
-        "/calls",
-        "calls",
-        "Calls, newest first",
-        (
-            "since",
-            "until",
-            "correlation_id",
-            "correlation_id_prefix",
-            "sender",
-            "contract",
-            "logical_address",
-            "outcome",
-            "platform",
-            "limit",
-        ),
-    ),
+    _Path("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
     _Path("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     _Path("/openapi.json", "openapi", "This description"),
 )
@@ -283,21 +278,12 @@ class _Api:
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         asked = request.query
-        equal = (
-            "correlation_id",
-            "correlation_id_prefix",
-            "sender",
-            "contract",
-            "logical_address",
-            "outcome",
-            "platform",
-        )
         found = await asyncio.to_thread(
             lambda: self._kept.call_log.search(
                 since=_instant(asked.get("since"), "since"),
                 until=_instant(asked.get("until"), "until"),
                 limit=_limit(request, 100),
-                **{name: asked.get(name) for name in equal},
+                **{name: asked.get(name) for name in _CALL_FILTERS},
             )
         )
         return web.json_response({"calls": [dataclasses.asdict(record) for record in found]})

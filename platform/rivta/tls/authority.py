@@ -227,7 +227,7 @@ class Authority:
             return [_describe_list(crl) for crl in self._sign_lists()]
 
     def refresh_crl(self) -> bool:
-        """Signs the lists anew if half of their time has passed; whether it did. What a running keeper calls daily."""
+        """Signs the lists anew if half of their time has passed; whether it did. What `rivta up` does first."""
         now = self._clock()
         if all(now < _half_time(crl) for crl in self._lists()):
             return False
