@@ -1,6 +1,7 @@
-"""Calls through one platform without sockets: what is sent on, answered and recorded (vp-behaviour sections 0 to 11)."""
+"""Calls through one platform without sockets: what is sent on, answered and recorded."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -20,7 +21,6 @@ from rivta.soap import namespaces
 from rivta.soap.head import read_head
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml
-from tests.calls import until
 from tests.catalogue.tables import DIAGNOSIS, NOW
 from tests.router.platforms import (
     CONSUMER,
@@ -41,6 +41,7 @@ from tests.router.platforms import (
     request,
     sender,
 )
+from tests.support import until_true
 
 UNKNOWN_CONTRACT = "urn:riv:test:GetNothingResponder:1"
 ORIGINAL = "x-rivta-original-serviceconsumer-hsaid"
@@ -323,7 +324,7 @@ class TestTheDecision:
         assert len(platform.record.to_json()) < 3000
 
 
-# What is wrong with a call, in the order in which it is noticed (vp-behaviour section 0, design section 4).
+# What is wrong with a call, in the order in which it is noticed.
 WRONGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("nobody", "VP002", {"nobody": True}),
     ("loop", "VP014", {"history": PLATFORM}),
@@ -488,7 +489,7 @@ CAMEL = "Exception Caught by Camel when contacting producer. Exception informati
 
 
 class TestTroubleWithTheProducer:
-    """vp-behaviour section 7."""
+    """Producers' answers and failures."""
 
     @pytest.mark.parametrize(
         ("trouble", "cause"),
@@ -611,7 +612,7 @@ class TestCallsInFlight:
         platform = platforms(wait, in_flight_per_producer=2, in_flight_per_platform=3)
         addresses = ["SE1-UNIT"] * 2 + ["SE1-PLATFORM-BEHIND"] * 3
         waiting = [asyncio.create_task(platform.carry(request(question(address)))) for address in addresses]
-        await until(lambda: platform.router.in_flight == 5, seconds=3)
+        await until_true(lambda: platform.router.in_flight == 5, seconds=3)
         for address, limit in (("SE1-UNIT", 2), ("SE1-PLATFORM-BEHIND", 3)):
             seen = fault(await platform.carry(request(question(address))))
             assert (seen.code, f"has {limit} unanswered calls" in seen.detail) == ("VP009", True)
@@ -670,7 +671,7 @@ class TestAnAnswerThatBreaksItsSchema:
 
 
 class TestTheOtherProfile:
-    """vp-behaviour section 5."""
+    """Between RIVTABP20 and RIVTABP21."""
 
     async def test_gets_its_own_address_entry(self, platforms):
         platform = platforms()
@@ -696,7 +697,7 @@ class TestTheOtherProfile:
 
 
 class TestOtherCharacters:
-    """vp-behaviour section 2."""
+    """Characters other than UTF-8."""
 
     @pytest.mark.parametrize(
         ("encoding", "charset"),
@@ -766,6 +767,22 @@ class TestTheUnexpected:
         assert (answer.status, header(answer, CORRELATION)) == (503, "abc")
         assert b"later" in answer.body and b"disk" not in answer.body
         assert len(platform.sent) == (0 if refuses == "check" else 1)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("body", [question("SE1-LOCKED"), b"<a", b"<a/>"], ids=["VP007", "VP015", "VP003"])
+    async def test_a_refused_call_leaves_nothing_to_the_garbage_collector(self, platforms, body):
+        """Its message may be 50 MB, and a worker looks for cycles seldom."""
+        platform = platforms()
+        await platform.carry(request(body))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await platform.carry(request(body))
+            assert gc.collect() < 20
+        finally:
+            gc.enable()
 
 
 class TestTurnedAway:

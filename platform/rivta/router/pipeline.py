@@ -125,7 +125,7 @@ class Router:
         decision: Decision | None = None
         relayed: Relayed | None = None
         request_check = response_check = Checked()
-        refusal: Refused | None = None
+        detail = ""
         table = self._table()
         try:
             self._recorder.check()
@@ -146,7 +146,8 @@ class Router:
             answer = await self._answer(relayed, message, correlation_id)
             outcome = Outcome.ROUTED.value
         except Refused as refused:
-            refusal = refused
+            # Not the exception itself: it holds this frame, which would hold it, and the whole message with it.
+            detail = refused.private_detail
             answer = self._refuse(refused, correlation_id)
             outcome = refused.fault.value.code
         except Exception:  # noqa: BLE001 - one bad message must not cost the others their worker
@@ -167,7 +168,7 @@ class Router:
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
             bytes_in=len(request.body),
             bytes_out=len(answer.body),
-            detail=(_bounded(refusal.private_detail, _LONGEST_DETAIL) or "") if refusal else "",
+            detail=_bounded(detail, _LONGEST_DETAIL) or "",
             violations=request_check.violations + response_check.violations,
             **_record_of_sender(sender),
             **_record_of_head(message.head if message else None),
@@ -201,7 +202,7 @@ class Router:
         return answer
 
     def _identify(self, request: Request, now: datetime) -> Sender:
-        """vp-behaviour section 3, HTTPS: the sender is the certificate's; beyond it, revocation and expiry are checked
+        """The sender is the certificate's; beyond it, revocation and expiry are checked
         on each call, so that a resumed or long-lived connection ends with its certificate."""
         sender = request.peer.sender
         if sender is None:
@@ -220,7 +221,7 @@ class Router:
             raise Refused(Fault.UNREADABLE, detail=error.reason, private_detail=error.private_reason) from error
 
     def _check_original_consumer(self, request: Request, sender: Sender) -> None:
-        """vp-behaviour section 3, with the list of those who may always in force; oneself anybody may name."""
+        """Only those in the list may name another, unlike the incumbent's empty list; oneself anybody may name."""
         original = request.header(headers.ORIGINAL_CONSUMER)
         if not original or original == sender.hsa_id:
             return
@@ -246,7 +247,7 @@ class Router:
         return table.decide(sender=sender.hsa_id, contract=contract, logical_address=address, now=now)
 
     async def _check_request(self, message: Message, route: Route, size: int) -> Checked:
-        """design section 4: a request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
+        """A request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
         contract = self._contract(route)
         handling = self._policy.validation.of_request(
             route.contract, own_service=route.url.startswith("unix:"), size=size
@@ -363,7 +364,7 @@ class Router:
         return self._validators.check(contract, head.payload, "response", head.header)
 
     async def _answer(self, relayed: Relayed, message: Message, correlation_id: str) -> Answer:
-        """The producer's answer, in the characters that its consumer wrote in (vp-behaviour section 2)."""
+        """The producer's answer, in the characters that its consumer wrote in."""
         answer, encoding, body = relayed.answer, message.document.encoding, None
         if encoding != UTF_8 and answer.body and not answer.header("Content-Encoding"):
             body = await _apart_if_large(len(answer.body), encoded_as, answer.body, encoding)
@@ -425,7 +426,7 @@ def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
 
 
 def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
-    """vp-behaviour section 7: which answers are relayed. A SOAP 1.1 fault under 500 is; anything else outside 2xx is
+    """Which answers are relayed, as by the incumbent. A SOAP 1.1 fault under 500 is; anything else outside 2xx is
     not. Unlike the incumbent an empty 202 or 204, the answer to a one-way message, is relayed as it is."""
     if 200 <= answer.status < 300:
         if not answer.body and answer.status not in (202, 204):
@@ -472,7 +473,7 @@ def _unexpected(correlation_id: str) -> Answer:
 
 
 def _unrecorded(correlation_id: str, error: CannotRecord) -> Answer:
-    """No call without a record: design section 7, the durable call log."""
+    """No call without a record, where the call log is durable."""
     _log.error("call %s is refused: %s", correlation_id, error)
     return _plain(503, "The platform cannot write its call log now; try again later.\n", correlation_id)
 
