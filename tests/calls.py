@@ -1,7 +1,5 @@
 """Call records for tests, a clock that tests set, and waiting for what happens beside a test."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -55,10 +53,3 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Returns once the condition holds; TimeoutError when that takes too long."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is on the disk, and tells nobody
-            await asyncio.sleep(0.01)

@@ -1,6 +1,5 @@
 """What every test stands on: no sockets unless marked, skips that may not happen, a throw-away CA, a running pair."""
 
-import json
 import os
 import shutil
 import socket
@@ -14,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.support import CHECKOUT, Pair, logs_of, run_rivta
+from tests.support import CHECKOUT, Pair, running_pair
 
 # A test with one of these marks may open sockets.
 _MAY_OPEN_SOCKETS = ("sockets", "pair", "postgres", "browser")
@@ -94,14 +93,8 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def pair(short_folder: Path) -> Iterator[Pair]:
     """A running pair with two workers per platform, shared by every test of the run that asks for it."""
-    home = short_folder / "pair"
-    started = run_rivta("up", "--home", str(home), "--port-base", "auto", "--workers", "2", "--detach", timeout=90)
-    try:
-        if started.returncode:
-            pytest.fail(f"rivta up ended with {started.returncode}:\n{started.stderr}{logs_of(home)}", pytrace=False)
-        yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
-    finally:
-        run_rivta("down", "--home", str(home))
+    with running_pair(short_folder / "pair", "--port-base", "auto") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

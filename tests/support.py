@@ -1,13 +1,18 @@
 """What tests of several folders share: the checkout, the command, and the running pair as a value."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 Seen = TypeVar("Seen")
 
@@ -48,3 +53,22 @@ def until(look: Callable[[], Seen | None], *, seconds: float = 15, every: float 
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain; seen last: {seen!r}"
         time.sleep(every)
     return seen
+
+
+async def until_true(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    """Returns once the condition holds; TimeoutError when that takes too long."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is on the disk or in another process, and tells nobody
+            await asyncio.sleep(0.01)
+
+
+@contextmanager
+def running_pair(home: Path, *options: str) -> Iterator[Pair]:
+    """A pair with two workers per platform, from entering to leaving; what `rivta up` says where it does not start."""
+    started = run_rivta("up", "--home", str(home), "--workers", "2", "--detach", *options, timeout=90)
+    try:
+        if started.returncode:
+            pytest.fail(f"rivta up ended with {started.returncode}:\n{started.stderr}{logs_of(home)}", pytrace=False)
+        yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
+    finally:
+        run_rivta("down", "--home", str(home))

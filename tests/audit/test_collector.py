@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ from rivta.audit.collector import Collector
 from rivta.audit.spool import LockedFile, SegmentFile, SpoolWriter
 from rivta.router.record import CallRecord
 from rivta.store.engine import open_database
-from tests.calls import Clock, call, until
+from tests.calls import Clock, call
+from tests.support import until_true
 
 
 @pytest.fixture
@@ -156,6 +158,19 @@ class TestCollecting:
 
         assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
+    def test_a_segment_that_is_being_created_is_left_alone_even_when_the_clock_was_set_forward(
+        self, folder: Path, database: Engine, clock: Clock
+    ) -> None:
+        unfinished = folder / "w-b1-000000.jsonl.new"
+        with unfinished.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.utime(unfinished, (clock().timestamp(), clock().timestamp()))
+            clock.advance(3600)
+
+            Collector(folder, database, clock=clock).collect_once()
+
+            assert unfinished.exists()
+
     async def test_a_record_is_searchable_within_a_second(
         self, folder: Path, database: Engine, clock: Clock, spool: Callable[..., SpoolWriter]
     ) -> None:
@@ -164,7 +179,7 @@ class TestCollecting:
         running = [asyncio.create_task(writer.run(stop)), asyncio.create_task(collector.run(stop))]
         writer.append(call(0))
 
-        await until(lambda: found(database) == ["c0"], seconds=5)
+        await until_true(lambda: found(database) == ["c0"], seconds=5)
         stop.set()
         await asyncio.gather(*running)
         writer.close()
@@ -382,8 +397,8 @@ async def test_a_database_that_is_away_is_told_once_and_loses_nothing(
 
     with _failing_commit(database):
         running = asyncio.create_task(collector.run(stop))
-        await until(lambda: collector.failure is not None)
-    await until(lambda: found(database) == ["c0"])
+        await until_true(lambda: collector.failure is not None)
+    await until_true(lambda: found(database) == ["c0"])
     stop.set()
     await running
 

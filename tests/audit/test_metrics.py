@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +103,64 @@ def test_a_caller_cannot_make_labels_up(tmp_path: Path) -> None:
 def test_a_platform_without_workers_has_nothing_to_show(tmp_path: Path) -> None:
     assert metrics.exposition(tmp_path) == b""
     assert metrics.by_worker(tmp_path) == {}
+
+
+FULL = """
+import errno, os
+def full(descriptor, offset, length):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+"""
+NOTHING_MORE_FITS = f"""{FULL}
+metrics.observe(call(1))
+os.posix_fallocate = full
+for number in range(2, 600):
+    metrics.observe(call(number, outcome=f"made up {{number}}, {{'and long' * 30}}"))
+metrics.observe(call(600))
+"""
+
+
+def test_every_byte_of_the_figures_has_its_place_on_the_disk(tmp_path: Path) -> None:
+    """Writing into a hole of a mapped file would end the worker with SIGBUS once the disk is full."""
+    worker = Worker(tmp_path)
+    files = [path.stat() for path in tmp_path.glob("*.db")]
+    worker.kill()
+    assert len(files) == 3
+    assert all(file.st_blocks * 512 >= file.st_size for file in files)
+
+
+def test_a_disk_that_is_full_costs_figures_and_no_calls(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, NOTHING_MORE_FITS)
+    counted = samples(tmp_path)
+    worker.kill()
+    assert counted["rivta_calls_total", DIAGNOSIS, "routed"] == 2
+    assert 2 < sum(value for (name, *_), value in counted.items() if name == "rivta_calls_total") < 600
+
+
+def test_a_worker_begins_without_figures_when_the_disk_is_full(tmp_path: Path) -> None:
+    begun = f"{FULL}\nos.posix_fallocate = full\nmetrics = WorkerMetrics(Path(sys.argv[1]))\n{THREE_CALLS}"
+    program = WORKER.replace("metrics = WorkerMetrics(Path(sys.argv[1]))\n", "").format(work=begun)
+    assert (
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], input=b"", check=True, timeout=30).returncode
+        == 0
+    )
+    assert samples(tmp_path) == {}
+
+
+def test_what_a_worker_counted_waits_for_a_disk_that_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Worker(tmp_path).kill()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        assert samples(tmp_path)["rivta_calls_total", DIAGNOSIS, "routed"] == 1
+    assert samples(tmp_path)["rivta_calls_total", DIAGNOSIS, "routed"] == 1
+    assert not list(tmp_path.glob("*.alive"))
+
+
+def test_a_worker_that_ended_before_it_counted_anything_spoils_no_figures(tmp_path: Path) -> None:
+    for name in ("1.alive", "counter_1.db", "histogram_1.db"):
+        (tmp_path / name).touch()
+    Worker(tmp_path).kill()
+    assert samples(tmp_path)["rivta_calls_total", DIAGNOSIS, "routed"] == 1
+    assert not (tmp_path / "counter_1.db").exists()

@@ -12,20 +12,11 @@ from typing import Any
 
 import pytest
 
-from rivta.audit.spool import (
-    FIRST_HASH,
-    Gap,
-    Line,
-    LockedFile,
-    Seal,
-    SegmentName,
-    SpoolFailed,
-    SpoolFull,
-    SpoolWriter,
-    read_line,
-)
+from rivta.audit.segments import FIRST_HASH, Gap, Line, Seal, SegmentName, read_line
+from rivta.audit.spool import LockedFile, SpoolFailed, SpoolFull, SpoolWriter
 from rivta.router.record import CallRecord
-from tests.calls import NOON, Clock, call, until
+from tests.calls import NOON, Clock, call
+from tests.support import until_true
 
 
 class Disk:
@@ -142,36 +133,6 @@ class TestLines:
 
         assert [type(line.content) for line in lines(tmp_path)] == [Gap, CallRecord, Seal]
         assert "c1 cannot be written as JSON" in caplog.text
-
-    @pytest.mark.parametrize(
-        "line",
-        [
-            b"",
-            b"{",
-            b"[]",
-            b"null",
-            b"{}",
-            b'{"writer":"w","boot":"b","sequence":"x","previous":""}',
-            b"\xff\xfe",
-            b"\0",
-        ],
-    )
-    def test_what_has_no_place_in_the_chain_is_not_a_line(self, line: bytes) -> None:
-        with pytest.raises(ValueError, match="not a line of a spool"):
-            read_line(line)
-
-    @pytest.mark.parametrize("content", ['"record":{"id":1}', '"record":[]', '"gap":{}', '"seal":0', '"later":{}'])
-    def test_a_line_whose_content_is_not_understood_keeps_its_place(self, content: str) -> None:
-        line = read_line(f'{{"writer":"w","boot":"b","sequence":7,"previous":"p",{content}}}'.encode())
-
-        assert (line.sequence, line.content) == (7, None)
-
-    def test_only_whole_names_are_segments(self) -> None:
-        name = SegmentName("worker-1", "b.2_c", 12)
-
-        assert SegmentName.parse(str(name)) == name
-        assert SegmentName.parse(f"{name}.new") is None
-        assert SegmentName.parse("../x-b-000001.jsonl") is None
 
     @pytest.mark.parametrize(("writer", "boot"), [("a/b", "x"), ("", "x"), ("a", "x-y"), ("a", "")])
     def test_a_writer_that_cannot_stand_in_a_file_name_is_refused(self, tmp_path: Path, writer: str, boot: str) -> None:
@@ -301,7 +262,7 @@ class TestAsynchronous:
         for number in range(300):
             writer.append(call(number))
 
-        await until(lambda: len(records(tmp_path)) == 300)
+        await until_true(lambda: len(records(tmp_path)) == 300)
         writer.append(call(300))
         stop.set()
         await running
@@ -318,10 +279,10 @@ class TestAsynchronous:
         writer.append(call(1))
         running = asyncio.create_task(writer.run(stop))
 
-        await until(lambda: writer.failure is not None)
+        await until_true(lambda: writer.failure is not None)
         assert writer.failure == f"the call log cannot be written to {tmp_path}: No space left on device"
         disk.room = None
-        await until(lambda: writer.failure is None)
+        await until_true(lambda: writer.failure is None)
         stop.set()
         await running
 
@@ -365,7 +326,7 @@ class TestDurable:
 
         disk.room = None
         running = asyncio.create_task(writer.run(stop))
-        await until(lambda: writer.failure is None)
+        await until_true(lambda: writer.failure is None)
         writer.check()
         await writer.append_durably(call(2))
         stop.set()

@@ -69,7 +69,9 @@ def test_a_question_carries_the_token_and_only_the_parameters_that_are_given(hom
 
 def test_a_body_is_sent_as_json_and_an_empty_answer_is_none(home: Home, keeper: Keeper) -> None:
     keeper.answer = (204, b"")
-    assert AdminClient.of_platform(home, "national").request("POST", "/tables/publish", body={"comment": "Ny väg"}) is None
+    assert (
+        AdminClient.of_platform(home, "national").request("POST", "/tables/publish", body={"comment": "Ny väg"}) is None
+    )
     assert keeper.asked[0] == "POST /tables/publish"
     assert json.loads(keeper.asked[2]) == {"comment": "Ny väg"}
 

@@ -1,8 +1,7 @@
 """`rivta route` as scripts and people meet it: on files, and asking a keeper."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from rivta.cli.route import command
 from rivta.run.home import Home
 from rivta.soap import namespaces
 from tests.catalogue.tables import written
-from tests.support import Pair
+from tests.support import Pair, until
 
 ROUTING = shipped.folder("routing")
 
@@ -299,14 +298,6 @@ def test_history_shows_publications_newest_first(tmp_path: Path, monkeypatch: py
 def test_words_of_a_message_are_not_taken_for_markup(tables: Path, tmp_path: Path) -> None:
     (tables / "tables.yaml").write_text(TABLES.replace("NPÖ 1", "[red]NPÖ[/red]"))
     assert "[red]NPÖ[/red]" in run("list", "--tables", tables, home=tmp_path).output
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for a condition of the running pair."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
 
 
 def test_a_saved_row_decides_in_the_running_pair_and_a_broken_one_changes_nothing(pair: Pair) -> None:

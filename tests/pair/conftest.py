@@ -1,6 +1,5 @@
 """Consumers of the shared pair; a pair that tests may break; a platform alone, with every limit set low."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from rivta.run import ports
 from tests.pair.consumer import Admin, Consumer, consumer
 from tests.pair.standalone import Standalone, serving, write_settings
-from tests.support import Pair, logs_of, run_rivta
+from tests.support import Pair, running_pair
 
 
 @pytest.fixture(scope="session")
@@ -34,17 +33,11 @@ def admin(pair: Pair) -> Admin:
 @pytest.fixture(scope="session")
 def own_pair(pair: Pair, short_folder: Path) -> Iterator[Pair]:
     """A second pair, beside the shared one, on ports that we choose: its tables and processes are ours to break."""
-    home = short_folder / "own"
     base, listeners = ports.open_free_block([ports.Port(str(offset), offset) for offset in range(40)])
     for listener in listeners.values():
         ports.close(listener)
-    started = run_rivta("up", "--home", str(home), "--port-base", str(base), "--workers", "2", "--detach", timeout=90)
-    try:
-        if started.returncode:
-            pytest.fail(f"rivta up ended with {started.returncode}:\n{started.stderr}{logs_of(home)}", pytrace=False)
-        yield Pair(home=home, endpoints=json.loads((home / "endpoints.json").read_text()))
-    finally:
-        run_rivta("down", "--home", str(home))
+    with running_pair(short_folder / "own", "--port-base", str(base)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rivta.run import ports
 from rivta.run.assembly import child_environment
 from rivta.run.roles import Backoff, Role, RoleStatus, State
 from rivta.run.supervisor import Patience, RoleFailed, Supervisor
+from tests.support import until_true
 
 pytestmark = pytest.mark.sockets
 
@@ -27,12 +28,6 @@ QUICK = Backoff(first_seconds=0.01, longest_seconds=0.02)
 
 def fake(name: str, behaviour: str, notes: Path, **more: Any) -> Role:
     return Role(name=name, command=(str(FAKE_ROLE), behaviour, str(notes)), **more)
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is in other processes
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -97,7 +92,7 @@ async def test_connections_made_while_a_role_is_restarted_are_served(tmp_path: P
         await supervisor.start()
         first = await ask(port)
         os.kill(first, signal.SIGKILL)
-        await until(lambda: status_of(supervisor, "worker-0").state is State.RESTARTING)
+        await until_true(lambda: status_of(supervisor, "worker-0").state is State.RESTARTING)
         answered_by = set(await asyncio.gather(*(ask(port) for _ in range(200))))
     assert len(answered_by) == 1
     assert first not in answered_by
@@ -109,7 +104,7 @@ async def test_a_dead_role_is_started_again_and_its_end_is_remembered(tmp_path: 
         first = status_of(supervisor, "worker-0").pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await until(lambda: status_of(supervisor, "worker-0").state is State.READY and _pid(supervisor) != first)
+        await until_true(lambda: status_of(supervisor, "worker-0").state is State.READY and _pid(supervisor) != first)
         now = status_of(supervisor, "worker-0")
     assert now.restarts == 1
     assert now.last_exit == "was ended by SIGKILL"

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from rivta.audit.call_log import RecordedGap, insert_acceptable_rows, insert_gaps, row_of
-from rivta.audit.spool import FIRST_HASH, Gap, GapKind, Line, Seal, SegmentName, read_line
+from rivta.audit.segments import FIRST_HASH, UNFINISHED, Gap, GapKind, Line, Seal, SegmentName, read_line
 from rivta.router.record import CallRecord
 from rivta.store.engine import writing
 from rivta.store.schema import spool_positions
@@ -170,15 +170,18 @@ class Collector:
             name = SegmentName.parse(path.name)
             if name is not None:
                 names.append(name)
-            elif path.suffix == ".new":
+            elif path.suffix == UNFINISHED:
                 self._remove_if_abandoned(path)
         return [(boot, list(group)) for boot, group in groupby(sorted(names), key=lambda n: (n.writer, n.boot))]
 
     def _remove_if_abandoned(self, path: Path) -> None:
-        """A segment without name or content, left by a writer that was killed while it created it."""
-        with contextlib.suppress(FileNotFoundError):
-            age = self._clock().timestamp() - path.stat().st_mtime
-            if age > _ABANDONED_AFTER.total_seconds():
+        """A segment without name or content, left by a writer that was killed while it created it.
+
+        The lock is asked too, since a clock that is set forward makes every file look old.
+        """
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            age = self._clock().timestamp() - os.fstat(file.fileno()).st_mtime
+            if age > _ABANDONED_AFTER.total_seconds() and _is_released(file.fileno()):
                 path.unlink()
 
     def _collect(self, positions: dict[Boot, Position], boot: Boot, segments: Sequence[SegmentName]) -> int:

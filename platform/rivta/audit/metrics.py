@@ -6,12 +6,17 @@ prometheus_client. Nothing has to be in the environment before an import. The ke
 
 A worker that lives holds a lock on `<pid>.alive`. When it is gone, what it counted is added to the files of `retired`:
 totals stay, and a worker that dies often leaves no heap of files. Its gauges go.
+
+A disk that is full costs figures, never calls: what cannot be counted in a file is left out.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +30,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from rivta.router.record import CallRecord
 
+log = logging.getLogger(__name__)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -32,6 +39,47 @@ _MAX_CONTRACTS = 300
 _OTHER = "other"
 _RETIRED = "retired"
 _ADDED_UP = ("counter", "histogram")
+_FILE_BYTES = 64 * 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class _AllocatedDict(MmapedDict):
+    """The library's file of figures, with its blocks allocated before they are mapped; OSError when that cannot be.
+
+    The library maps a file with a hole in it, and writing there when the disk is full is no error but SIGBUS, the end
+    of the process.
+    """
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        if not read_mode:
+            _allocate(Path(filename), _FILE_BYTES)
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        if self._used + 4 * len(key) + 64 > self._capacity:
+            os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _allocate(path: Path, size: int) -> None:
+    """Gives `path` blocks for its first `size` bytes and what it has beyond. A file that gets none is removed."""
+    with path.open("ab") as file:
+        held = os.fstat(file.fileno()).st_size
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(size, held))
+        except OSError:
+            if not held:
+                path.unlink()
+            raise
+
+
+def _used(path: Path) -> int:
+    """Bytes of a file of figures that hold any: the library writes that number at its beginning."""
+    try:
+        with path.open("rb") as file:
+            return int.from_bytes(file.read(4), sys.byteorder)
+    except FileNotFoundError:
+        return 0
 
 
 class WorkerMetrics:
@@ -46,8 +94,22 @@ class WorkerMetrics:
         self._alive = _lock(folder, os.getpid())
         # The library's own switch: it looks for the folder here each time a counter is created.
         os.environ[_FOLDER_VARIABLE] = str(folder)
+        values.MmapedDict = _AllocatedDict  # type: ignore[attr-defined]  # where the library takes it from
         values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
-        registry = CollectorRegistry()
+        try:
+            self._count_in(CollectorRegistry())
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            log.error("%s is full: this worker's calls are not counted until it starts again", folder)
+            values.ValueClass = values.MutexValue
+            self._count_in(CollectorRegistry())
+        self._dropped_before = 0
+        self._contracts: set[str] = set()
+        self._calls_by: dict[tuple[str, str], Counter] = {}
+        self._seconds_by: dict[str, tuple[Histogram, Histogram]] = {}
+
+    def _count_in(self, registry: CollectorRegistry) -> None:
         self._calls = Counter("rivta_calls", "Calls, by outcome", ("outcome", "contract"), registry=registry)
         self._elapsed = Histogram(
             "rivta_call_seconds", "From request to answer", ("contract",), buckets=_SECONDS, registry=registry
@@ -60,13 +122,16 @@ class WorkerMetrics:
         )
         self._in_flight = _gauge("rivta_calls_in_flight", "Calls being carried", registry)
         self._waiting = _gauge("rivta_call_records_waiting", "Call records not yet in the spool", registry)
-        self._dropped_before = 0
-        self._contracts: set[str] = set()
-        self._calls_by: dict[tuple[str, str], Counter] = {}
-        self._seconds_by: dict[str, tuple[Histogram, Histogram]] = {}
 
     def observe(self, record: CallRecord) -> None:
-        """Counts one call that has ended."""
+        """Counts one call that has ended; not one with new labels for which the disk has no room."""
+        try:
+            self._observe(record)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+
+    def _observe(self, record: CallRecord) -> None:
         contract = self._label(record)
         calls = self._calls_by.get((record.outcome, contract))
         if calls is None:
@@ -132,17 +197,26 @@ def retire_dead(folder: Path) -> None:
         alive = folder / f"{pid}.alive"
         if _is_locked(alive):
             continue
-        for kind in _ADDED_UP:
-            _add_to_retired(folder, kind, pid)
+        try:
+            for kind in _ADDED_UP:
+                _add_to_retired(folder, kind, pid)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            continue  # its files still count as they are; the next look tries again
         mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
         alive.unlink(missing_ok=True)
 
 
 def _add_to_retired(folder: Path, kind: str, pid: int) -> None:
     gone = folder / f"{kind}_{pid}.db"
-    if not gone.exists():
+    if not _used(gone):  # a worker that ended between making its file and writing into it
+        gone.unlink(missing_ok=True)
         return
-    retired = MmapedDict(str(folder / f"{kind}_{_RETIRED}.db"))  # type: ignore[no-untyped-call]
+    into = folder / f"{kind}_{_RETIRED}.db"
+    # Room for both beforehand: stopped halfway, the next attempt would count the first half twice.
+    _allocate(into, max(_FILE_BYTES, _used(into) + _used(gone)))
+    retired = _AllocatedDict(str(into))
     try:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(str(gone)):  # type: ignore[no-untyped-call]
             retired.write_value(key, retired.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]

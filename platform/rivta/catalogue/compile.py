@@ -22,13 +22,10 @@ from rivta.catalogue.rows import (
     closes,
     opens,
 )
-from rivta.catalogue.table import ALWAYS, APPLICATION_ID, FORMAT, NEVER, microseconds
+from rivta.catalogue.table import ALWAYS, APPLICATION_ID, CURRENT, FORMAT, NEVER, microseconds
 from rivta.files import sync, write_file
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
-
-CURRENT = "current"
-"""Name of the file that says which table is in force."""
 
 _KEPT_TABLES = 3
 _LONGEST_COMPILE_S = 3600

@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 
 from rivta.catalogue.decide import DecisionCache
-from rivta.catalogue.table import Table, TableUnreadable
-
-_CURRENT = "current"
+from rivta.catalogue.table import CURRENT, Table, TableUnreadable
 
 
 class CurrentTable:
@@ -36,9 +34,9 @@ class CurrentTable:
         next check tries again.
         """
         try:
-            status = (self._folder / _CURRENT).stat()
+            status = (self._folder / CURRENT).stat()
         except OSError as error:
-            self.load_error = f"{self._folder / _CURRENT}: {error.strerror}"
+            self.load_error = f"{self._folder / CURRENT}: {error.strerror}"
             self._seen = None
             return False
         seen = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -57,7 +55,7 @@ class CurrentTable:
         return True
 
     def _named(self) -> Path:
-        path = self._folder / _CURRENT
+        path = self._folder / CURRENT
         state = json.loads(path.read_bytes())
         name = state.get("file") if isinstance(state, dict) else None
         if not isinstance(name, str) or Path(name).name != name:

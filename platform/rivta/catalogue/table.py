@@ -25,6 +25,9 @@ APPLICATION_ID = 0x52495641
 FORMAT = 1
 """Of the file; a file of another format is compiled again."""
 
+CURRENT = "current"
+"""Name of the file, beside the tables, that says which of them is in force."""
+
 ALWAYS = -(1 << 62)
 NEVER = 1 << 62
 """Bounds of a row that has none, in microseconds."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import uvloop
 from aiohttp import web
@@ -18,11 +19,13 @@ from rivta.audit.collector import Collector
 from rivta.audit.ecs import EcsFile, describe_host
 from rivta.catalogue.autopublish import Autopublisher, Folders, Result, State
 from rivta.catalogue.publications import HsaVersions, Publications
+from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.installed import Contracts
 from rivta.run.admin import Kept, admin_application
 from rivta.run.child import Child
 from rivta.run.chores import every
+from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
 from rivta.run.services import services
 from rivta.run.settings import Settings
@@ -33,16 +36,18 @@ _log = logging.getLogger("rivta.run.keeper")
 
 _POLL_SECONDS = 0.15
 _RETENTION_SECONDS = 3600.0
-_SWEDISH_TIME = ZoneInfo("Europe/Stockholm")
 
 
 def main(config: Path, child: Child) -> None:
     """Keeps a platform's state until the supervisor says stop. `config` is the platform's settings file."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     uvloop.run(_keep(Settings.load(config), child))
 
 
 async def _keep(settings: Settings, child: Child) -> None:
+    asyncio.get_running_loop().set_default_executor(
+        ThreadPoolExecutor(initializer=_give_way, thread_name_prefix="keeper")
+    )
     state = settings.platform.state
     engine = open_database(settings.database_url)
     contracts = Contracts.shipped(settings.contracts.installed)
@@ -82,6 +87,12 @@ async def _keep(settings: Settings, child: Child) -> None:
     engine.dispose()
 
 
+def _give_way() -> None:
+    """Bookkeeping waits for calls: this thread runs when the workers leave something of the processors."""
+    with contextlib.suppress(OSError):  # only Linux has priorities for threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
 def _autopublisher(
     settings: Settings, contracts: Contracts, publications: Publications, hsa_versions: HsaVersions
 ) -> Autopublisher:
@@ -109,7 +120,7 @@ async def _serve_services(stack: contextlib.AsyncExitStack, kept: Kept, child: C
         kept.contracts,
         title=kept.settings.platform.title or kept.settings.platform.name,
         publication=lambda: kept.table.table.publication if kept.table.table else None,
-        now=lambda: datetime.now(_SWEDISH_TIME),
+        now=lambda: datetime.now(SWEDISH_TIME),
     )
     listening = await asyncio.get_running_loop().create_unix_server(
         server, sock=child.listeners["services"], backlog=BACKLOG

@@ -1,6 +1,5 @@
 """The process of all stub producers: the demo world's journal systems, on the sockets that the supervisor opened."""
 
-import logging
 from datetime import UTC, datetime
 
 import uvloop
@@ -15,6 +14,7 @@ from rivta.contracts.installed import Contracts
 from rivta.run.admin_door import door
 from rivta.run.child import Child
 from rivta.run.home import Home
+from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
 from rivta.tls.contexts import server_context
 
@@ -25,7 +25,7 @@ def main(home: Home, child: Child) -> None:
     Raises ValueError, LookupError or OSError, saying which file, when world, journals, contracts or certificates cannot
     be used.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    log_to_stderr()
     uvloop.run(_serve(home, child, started=datetime.now(UTC)))
 
 

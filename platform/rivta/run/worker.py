@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import math
-import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from rivta.router.record import CallRecord, CannotRecord
 from rivta.router.server import Limits, Listener, serve
 from rivta.run.child import Child
 from rivta.run.chores import every
+from rivta.run.output import log_to_stderr
 from rivta.run.settings import Settings
 from rivta.soap.identifiers import ContractNamespace, HsaId
 from rivta.tls.contexts import client_context, server_context
@@ -42,7 +42,7 @@ _DRAIN_SECONDS = 30.0
 
 def main(config: Path, index: int, child: Child) -> None:
     """Carries calls until the supervisor says stop. `config` is the platform's settings file."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     settings = Settings.load(config)
     metrics = WorkerMetrics(settings.platform.state / "metrics")
     uvloop.run(_work(settings, index, child, metrics))
@@ -56,15 +56,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     validators = Validators(contracts)
     table = CurrentTable(state / "tables")
     revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])
-    spool = SpoolWriter(
-        state / "spool",
-        writer=f"{settings.platform.short_name}-worker-{index}",
-        boot=uuid.uuid4().hex,
-        mode=settings.call_log.mode,
-        clock=_now,
-        capacity=settings.call_log.capacity,
-        segment_bytes=settings.call_log.segment_bytes,
-    )
+    spool = _spool(settings, index)
     producers = ProducerClient(client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted))
     router = Router(
         _policy(settings),
@@ -103,6 +95,18 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     for chore in chores[1:]:
         chore.cancel()
     spool.close()
+
+
+def _spool(settings: Settings, index: int) -> SpoolWriter:
+    return SpoolWriter(
+        settings.platform.state / "spool",
+        writer=f"{settings.platform.short_name}-worker-{index}",
+        boot=uuid.uuid4().hex,
+        mode=settings.call_log.mode,
+        clock=_now,
+        capacity=settings.call_log.capacity,
+        segment_bytes=settings.call_log.segment_bytes,
+    )
 
 
 class _Recorder:

@@ -29,7 +29,6 @@ from rivta.tls.profiles import KeyKind, Profiles
 Clock = Callable[[], datetime]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 
 class AuthorityError(Exception):
@@ -348,8 +347,7 @@ class Authority:
 
     def _lists(self) -> list[x509.CertificateRevocationList]:
         try:
-            blocks = _PEM_CRL.findall(self.crl_file.read_bytes())
-            return [x509.load_pem_x509_crl(block) for block in blocks]
+            return certificates.revocation_lists_from_pem(self.crl_file.read_bytes())
         except (FileNotFoundError, ValueError) as error:
             # Signing an empty list in its place would make revoked certificates good again.
             raise AuthorityError(f"{self.crl_file}: missing or damaged; restore it, or remove {self.folder}") from error

@@ -19,6 +19,7 @@ from rivta.tls.profiles import CaProfile, FunctionProfile, KeyKind
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
+_PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 _HOST = re.compile(
     r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?", re.IGNORECASE
 )
@@ -89,6 +90,11 @@ def key_to_pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def revocation_lists_from_pem(data: bytes) -> list[x509.CertificateRevocationList]:
+    """Every list in `data`, which may hold other things too; none for DER. Raises ValueError for a damaged one."""
+    return [x509.load_pem_x509_crl(block) for block in _PEM_CRL.findall(data)]
 
 
 def key_from_pem(data: bytes) -> PrivateKey:

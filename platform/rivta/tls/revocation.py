@@ -7,7 +7,6 @@ the certificate again, and OpenSSL would refuse every caller, ours too, the mome
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
@@ -17,7 +16,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-_PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
+from rivta.tls.certificates import revocation_lists_from_pem
 
 
 class RevocationError(ValueError):
@@ -143,11 +142,8 @@ def _authorities(path: Path) -> list[x509.Certificate]:
 
 def _lists(path: Path) -> list[x509.CertificateRevocationList]:
     data = _read(path, "revocation lists; `rivta cert crl` makes them for the development CA")
-    blocks = _PEM_CRL.findall(data)
     try:
-        if blocks:
-            return [x509.load_pem_x509_crl(block) for block in blocks]
-        return [x509.load_der_x509_crl(data)]
+        return revocation_lists_from_pem(data) or [x509.load_der_x509_crl(data)]
     except ValueError as error:
         raise RevocationError(f"{path}: damaged, or not a revocation list in PEM or DER ({error})") from error
 
