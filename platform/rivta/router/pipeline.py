@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -142,7 +143,7 @@ class Router:
             body = await self._translate(request, message, route)
             relayed = await self._send(request, route, body, sender, correlation_id, history)
             _refuse_bad_answer(route, relayed.answer)
-            response_check = await self._check_response(message.head, route, relayed.answer)
+            response_check = await self._check_response(route, relayed.answer)
             answer = await self._answer(relayed, message, correlation_id)
             outcome = Outcome.ROUTED.value
         except Refused as refused:
@@ -150,51 +151,53 @@ class Router:
             detail = refused.private_detail
             answer = self._refuse(refused, correlation_id)
             outcome = refused.fault.value.code
-        except Exception:  # noqa: BLE001 - one bad message must not cost the others their worker
-            _log.exception("call %s met an error of ours", correlation_id)
+        except Exception as error:  # noqa: BLE001 - one bad message must not cost the others their worker
+            # Where, but not the exception's own words: they may quote the message.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("call %s met an error of ours, %s:\n%s", correlation_id, type(error).__name__, where)
             answer = _unexpected(correlation_id)
             outcome = "error"
-        record = CallRecord(
-            id=str(uuid.uuid4()),
-            time=received.isoformat(timespec="milliseconds"),
-            platform=self._policy.platform,
-            correlation_id=_bounded(correlation_id) or "",
-            outcome=outcome,
-            original_consumer=_bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
+        record = dataclasses.replace(
+            self._record(request, received, correlation_id, outcome=outcome, answer=answer, detail=detail),
             publication=table.table.publication if table else None,
             hsa_version=table.table.hsa_version if table else None,
-            http_status=answer.status,
             elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
-            bytes_in=len(request.body),
-            bytes_out=len(answer.body),
-            detail=_bounded(detail, _LONGEST_DETAIL) or "",
             violations=request_check.violations + response_check.violations,
-            **_record_of_sender(sender),
             **_record_of_head(message.head if message else None),
             **_record_of_decision(decision),
         )
-        try:
-            await self._recorder.add(record)
-        except CannotRecord as error:
-            return _unrecorded(correlation_id, error)
-        return answer
+        return await self._deliver(record, answer, correlation_id)
 
     async def turn_away(self, request: Request, status: int, text: str) -> Answer:
         """Answers a request whose body could not be taken in with that HTTP status, and records it; never raises."""
         correlation_id = headers.correlation_id_of(request)
         answer = _plain(status, f"{text}\n", correlation_id)
-        record = CallRecord(
+        record = self._record(
+            request, self._now(), correlation_id, outcome=f"http-{status}", answer=answer, detail=text
+        )
+        return await self._deliver(record, answer, correlation_id)
+
+    def _record(
+        self, request: Request, received: datetime, correlation_id: str, *, outcome: str, answer: Answer, detail: str
+    ) -> CallRecord:
+        """What can be said of any request, however far it came."""
+        return CallRecord(
             id=str(uuid.uuid4()),
-            time=self._now().isoformat(timespec="milliseconds"),
+            time=received.isoformat(timespec="milliseconds"),
             platform=self._policy.platform,
             correlation_id=_bounded(correlation_id) or "",
-            outcome=f"http-{status}",
-            http_status=status,
+            outcome=outcome,
+            sender=request.peer.sender.hsa_id if request.peer.sender else None,
+            original_consumer=_bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
+            http_status=answer.status,
+            bytes_in=len(request.body),
             bytes_out=len(answer.body),
-            detail=_bounded(text, _LONGEST_DETAIL) or "",
-            **_record_of_sender(request.peer.sender),
+            detail=_bounded(detail, _LONGEST_DETAIL) or "",
         )
+
+    async def _deliver(self, record: CallRecord, answer: Answer, correlation_id: str) -> Answer:
+        """The answer, once its record is taken; no answer leaves without a record where records must be durable."""
         try:
             await self._recorder.add(record)
         except CannotRecord as error:
@@ -340,7 +343,7 @@ class Router:
             target = dataclasses.replace(target, answer_seconds=left)
             await asyncio.sleep(self._policy.retry_delay_seconds)
 
-    async def _check_response(self, head: Head, route: Route, answer: ProducerAnswer) -> Checked:
+    async def _check_response(self, route: Route, answer: ProducerAnswer) -> Checked:
         contract = self._contracts.get(route.contract)
         handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
         if contract is None or handling is Handling.OFF or answer.status >= 300 or not answer.body:
@@ -433,10 +436,6 @@ def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
             raise troubles.empty_message(route.url, answer)
     elif not (answer.status == 500 and namespaces.SOAP_ENVELOPE.encode() in answer.body):
         raise troubles.bad_status(route.url, answer)
-
-
-def _record_of_sender(sender: Sender | None) -> dict[str, Any]:
-    return {"sender": sender.hsa_id} if sender else {}
 
 
 def _record_of_head(head: Head | None) -> dict[str, Any]:

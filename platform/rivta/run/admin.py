@@ -131,7 +131,7 @@ class _Api:
                     "problem": kept.collector.failure,
                 },
                 "workers": {str(pid): dataclasses.asdict(figures) for pid, figures in workers.items()},
-                "insecure": [],
+                "insecure": kept.settings.insecure.switched_on,
             }
         )
 
@@ -172,7 +172,11 @@ class _Api:
         }
         is_ready = problems["table"] is None
         return web.json_response(
-            {"status": "ok" if is_ready else "not ready", "problems": problems, "insecure": []},
+            {
+                "status": "ok" if is_ready else "not ready",
+                "problems": problems,
+                "insecure": kept.settings.insecure.switched_on,
+            },
             status=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 
@@ -238,7 +242,7 @@ class _Api:
             return self._kept.publications.content(int(publication))
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"publication={publication!r}: a number or draft") from error
-        except LookupError as error:
+        except (LookupError, OverflowError) as error:  # a number beyond what the database counts to
             raise web.HTTPNotFound(text=f"there is no publication {publication}") from error
 
     async def routes(self, request: web.Request) -> web.StreamResponse:
@@ -359,6 +363,6 @@ def _instant(text: str | None, name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:  # the first day of year 1 has no UTC east of Greenwich
         raise web.HTTPBadRequest(text=f"{name}={text!r}: a time in ISO 8601") from error
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -285,6 +285,11 @@ class Compat(_Section):
 class Insecure(_Section):
     """Switches that weaken security, each by its own name, shown at start and in readiness. None exists yet."""
 
+    @property
+    def switched_on(self) -> list[str]:
+        """Names of the switches that are on."""
+        return [name for name, value in self if value]
+
 
 class Settings(_Section):
     """Everything about one platform."""
