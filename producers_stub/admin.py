@@ -59,7 +59,7 @@ def _known_addresses_only() -> Iterator[None]:
 async def _object(request: web.Request) -> dict[str, Any]:
     try:
         content = json.loads(await request.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise web.HTTPBadRequest(text='the body is not a JSON object, like {"behaviour": "slow", "seconds": 2}')

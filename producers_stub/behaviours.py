@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +33,8 @@ SLOW_SECONDS = 35.0
 MOST_SECONDS = 3600.0
 FAULT_DETAIL = "The stub producer is set to answer with a fault."
 
+# XML 1.0 section 2.2: what may not stand in a document, not even as a reference.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FIELDS = frozenset({"behaviour", "seconds", "detail", "calls"})
 
 
@@ -84,6 +87,8 @@ def _detail(value: object) -> str:
         return FAULT_DETAIL
     if not isinstance(value, str):
         raise ValueError(f"detail: {value!r} is not a text")
+    if _NOT_XML.search(value):
+        raise ValueError(f"detail: {value!r} holds a character that XML cannot")
     return value
 
 

@@ -50,6 +50,7 @@ async def test_a_behaviour_is_set_and_reset(running: Running) -> None:
         ("PUT", "/stubs/SE2321000016-KS", b'{"behaviour": "late"}', 422, "is not one of normal, slow, fault"),
         ("PUT", "/stubs/SE2321000016-KS", b"late", 400, "the body is not JSON"),
         ("PUT", "/stubs/SE2321000016-KS", b"\xff", 400, "the body is not JSON"),
+        ("PUT", "/stubs/SE2321000016-KS", b"[" * 50_000, 400, "the body is not JSON"),
         ("PUT", "/stubs/SE2321000016-KS", b"[]", 400, "is not a JSON object"),
         ("PUT", "/stubs/SE1-NONE", b'{"behaviour": "slow"}', 404, "there are SE2321000016-KS"),
         ("PUT", "/stubs/SE2321000016-KS", b"x" * 70_000, 413, "Maximum request body size 65536 exceeded"),

@@ -48,6 +48,7 @@ def test_a_setting_is_read(fields: dict[str, Any], setting: Setting) -> None:
         ({"behaviour": "slow", "seconds": float("nan")}, "seconds: nan is not a number"),
         ({"behaviour": "slow", "seconds": 3601}, "seconds: 3601 is not between 0 and 3600"),
         ({"behaviour": "fault", "detail": 3}, "detail: 3 is not a text"),
+        ({"behaviour": "fault", "detail": "a\x00"}, "holds a character that XML cannot"),
         ({"behaviour": "fault", "calls": 0}, "calls: 0 is not a whole number"),
         ({"behaviour": "fault", "delay": 2}, "unknown field 'delay': the fields are behaviour, calls, detail, seconds"),
     ],

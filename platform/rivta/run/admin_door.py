@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+
+_log = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _KEPT_HEADERS = ("Allow", "WWW-Authenticate")
@@ -50,6 +53,9 @@ async def _said_as_problems(request: web.Request, handler: _Handler) -> web.Stre
         return _problem(request, refusal)
     except OSError as error:  # the database is away
         return _problem(request, web.HTTPServiceUnavailable(text=str(error)))
+    except Exception:  # noqa: BLE001 - whoever asks gets an answer in the form that all answers have
+        _log.exception("%s %s met an error of ours", request.method, request.path)
+        return _problem(request, web.HTTPInternalServerError(text="an error of ours: see the log of this process"))
 
 
 def _problem(request: web.Request, refusal: web.HTTPException) -> web.Response:
