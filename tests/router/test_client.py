@@ -210,3 +210,27 @@ async def test_our_own_services_are_called_over_their_unix_socket(client, tmp_pa
     async with await asyncio.start_unix_server(script, path):
         answer = await send(client, f"unix:{path}")
     assert answer.body == b"<a/>"
+
+
+async def test_what_a_producer_says_unasked_is_nobodys_answer(client, producer):
+    """A second answer to one call, sent when the connection is already free, must not answer the next call."""
+    first_answered, stray_sent = asyncio.Event(), asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"<q/>")
+        writer.write(OK)
+        if not first_answered.is_set():
+            await first_answered.wait()
+            writer.write(OK.replace(b"<a/>", b"<b/>"))
+            await writer.drain()
+            stray_sent.set()
+        await reader.read()
+
+    port = await producer(script)
+    await send(client, f"http://127.0.0.1:{port}/")
+    first_answered.set()
+    await stray_sent.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)  # turns of the loop, in which the stray arrives
+    answer = await send(client, f"http://127.0.0.1:{port}/")
+    assert answer.body == b"<a/>"

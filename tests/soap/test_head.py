@@ -75,6 +75,21 @@ def check(text: str) -> None:
         pytest.param(ENVELOPE.format(SOAP_12, "", BODY), "SOAP 1.2", id="soap 1.2"),
         pytest.param(ENVELOPE.format(SOAP, "", '<Body xmlns="x"/>' + BODY), "not of SOAP 1.1", id="a false body"),
         pytest.param(ENVELOPE.format(SOAP, "", BODY + "<Header/>"), "not of SOAP 1.1", id="a false header"),
+        pytest.param(
+            ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1") + '<f xmlns="u"><To>SE2</To></f>', BODY),
+            "not an entry of the SOAP header",
+            id="an address inside another entry",
+        ),
+        pytest.param(
+            ENVELOPE.format(SOAP, TO.format("SE1<To>SE2</To>"), BODY),
+            "not an entry of the SOAP header",
+            id="an address inside an address",
+        ),
+        pytest.param(
+            ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1<!---->2"), BODY),
+            "more than text",
+            id="an address that some read to its comment",
+        ),
         pytest.param(ENVELOPE.format(SOAP, "", BODY + BODY), "more than one header or body", id="two bodies"),
         pytest.param(ENVELOPE.format(SOAP, "", "<e:Header/>" + BODY), "more than one header or body", id="two headers"),
         pytest.param(

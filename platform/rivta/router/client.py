@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,6 +15,29 @@ from rivta.router.messages import Headers, ProducerAnswer, ProducerFailure, Targ
 # Below the keep-alive time of usual servers (nginx 75 s, Tomcat 20 s), so that we are the side that closes.
 _IDLE_SECONDS = 15.0
 _NOT_OURS_TO_SET = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+
+
+class _Silent:
+    """A connector that gives out no connection on which a producer has spoken unasked.
+
+    aiohttp looks at that when a connection comes back, not when it goes out again: a second answer to the last caller,
+    sent late, would be taken for the answer to the next one.
+    """
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        connection = await super()._get(key, traces)  # type: ignore[misc]  # of the connector beside this class
+        while connection is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super()._get(key, traces)  # type: ignore[misc]
+        return connection
+
+
+class _NetworkConnector(_Silent, aiohttp.TCPConnector):
+    pass
+
+
+class _SocketConnector(_Silent, aiohttp.UnixConnector):
+    pass
 
 
 class ProducerClient:
@@ -52,12 +76,12 @@ class ProducerClient:
         if parts.scheme == "unix":
             session = self._sockets.get(parts.path)
             if session is None:
-                session = _session(aiohttp.UnixConnector(path=parts.path, limit=0, keepalive_timeout=_IDLE_SECONDS))
+                session = _session(_SocketConnector(path=parts.path, limit=0, keepalive_timeout=_IDLE_SECONDS))
                 self._sockets[parts.path] = session
             return session, "http://localhost/"
         if self._network is None:
             self._network = _session(
-                aiohttp.TCPConnector(ssl=self._tls, limit=0, limit_per_host=0, keepalive_timeout=_IDLE_SECONDS)
+                _NetworkConnector(ssl=self._tls, limit=0, limit_per_host=0, keepalive_timeout=_IDLE_SECONDS)
             )
         return self._network, url
 

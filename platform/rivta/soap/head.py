@@ -64,7 +64,8 @@ def refuse_ambiguous(envelope: etree._Element, head: Head) -> None:
     The incumbent reads by local names and stops at the first element of the body. A producer's SOAP library may read
     another Header, Body, body element or address of the same message, which then nobody has permitted. So: what is
     called Envelope, Header or Body is SOAP 1.1's; each of these stands there once; a body has one element (WS-I Basic
-    Profile 1.1, R9981); and two address entries of the same kind say the same.
+    Profile 1.1, R9981); the address is the text, and nothing but text, of an entry of the header, since a producer that
+    finds another entry there would read that one; and two address entries of the same kind say the same.
     """
     if envelope.tag == f"{{{namespaces.SOAP_12_ENVELOPE}}}Envelope":
         raise XmlRefused("the envelope is SOAP 1.2; RIV-TA messages are SOAP 1.1", line=1)
@@ -75,11 +76,18 @@ def refuse_ambiguous(envelope: etree._Element, head: Head) -> None:
         raise XmlRefused("the envelope has more than one header or body", line=1)
     if head.payload is not None and next(head.payload.itersiblings(etree.Element), None) is not None:
         raise XmlRefused("the SOAP body has more than one element", line=_line(head.payload))
-    if head.header is not None and head.address_element is not None and len(head.header) > 1:
-        kind = _local(head.address_element)
-        for entry in head.header.iter(etree.Element):
-            if _local(entry) == kind and _address(entry) != head.logical_address:
-                raise XmlRefused(f"the header has two {kind} entries that differ", line=_line(entry))
+    entry = head.address_element
+    if head.header is None or entry is None:
+        return
+    if entry.getparent() is not head.header:
+        raise XmlRefused(f"{_local(entry)} is not an entry of the SOAP header but inside one", line=_line(entry))
+    if len(entry):
+        raise XmlRefused(f"{_local(entry)} holds more than text", line=_line(entry))
+    if len(head.header) > 1:
+        kind = _local(entry)
+        for other in head.header.iter(etree.Element):
+            if _local(other) == kind and _address(other) != head.logical_address:
+                raise XmlRefused(f"the header has two {kind} entries that differ", line=_line(other))
 
 
 def _address(entry: etree._Element) -> LogicalAddress | None:
