@@ -1,6 +1,7 @@
 """Calls to producers over real sockets: each way a producer can fail has its name."""
 
 import asyncio
+import gzip
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -180,6 +181,29 @@ async def test_a_producer_that_does_not_trust_us_is_tls_trouble(client, producer
     )
     port = await producer(answering(OK), context)
     assert await trouble_of(client, f"https://127.0.0.1:{port}/") is Trouble.TLS
+
+
+def packed(content: bytes, coding: bytes = b"gzip") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (coding, len(content), content)
+
+
+async def test_an_answer_that_was_packed_unasked_is_unpacked(client, producer):
+    port = await producer(answering(packed(gzip.compress(b"<a/>"))))
+    answer = await send(client, f"http://127.0.0.1:{port}/")
+    assert (answer.body, answer.header("Content-Encoding")) == (b"<a/>", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        pytest.param(packed(gzip.compress(b"x" * 2000)), Trouble.TOO_LARGE, id="long when unpacked"),
+        pytest.param(packed(b"not gzip"), Trouble.BAD_ANSWER, id="not gzip"),
+        pytest.param(packed(b"x", b"br"), Trouble.BAD_ANSWER, id="other coding"),
+    ],
+)
+async def test_an_answer_that_cannot_be_unpacked_is_trouble(client, producer, answer, trouble):
+    port = await producer(answering(answer))
+    assert await trouble_of(client, f"http://127.0.0.1:{port}/") is trouble
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

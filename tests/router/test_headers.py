@@ -78,6 +78,15 @@ OF_ONE_HOP = [
             "X-SSL-Client-S-DN",
             "Forwarded",
             "X-Real-IP",
+            "True-Client-IP",
+            "X-Amzn-Mtls-Clientcert",
+            "Cert",
+            "X-TLS-Client-Cert",
+            "X-Client-DN",
+            "X-Remote-User",
+            "x.vp.sender.id",
+            "Proxy-Authorization",
+            "HTTP2-Settings",
         ],
     ],
 )
@@ -118,6 +127,13 @@ def test_these_do_not_reach_the_consumer(name):
 @pytest.mark.parametrize("name", ["Set-Cookie", "X-Anything", "Content-Encoding", "httpXmethod", "x-vp-x"])
 def test_these_reach_the_consumer(name):
     assert relayed((name, "1")) == (*relayed(), (name, "1"))
+
+
+def test_what_connection_names_stays_on_its_hop():
+    """RFC 9110 section 7.6.1."""
+    lines = (("Connection", "keep-alive, X-Mine"), ("x-mine", "1"), ("X-Other", "2"))
+    assert sent(*lines) == (*NOTHING, ("X-Other", "2"))
+    assert relayed(*lines) == (*relayed(), ("X-Other", "2"))
 
 
 def test_the_producers_time_is_whole_milliseconds():

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import re
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -15,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from rivta.contracts.validation import Validators
+from rivta.router import pipeline
 from rivta.router.messages import Peer, ProducerAnswer, Request, Trouble
 from rivta.router.policy import Handling, Validation
 from rivta.soap import namespaces
@@ -238,6 +241,10 @@ class TestTheSender:
         platform = platforms()
         await platform.carry(request(None, (ORIGINAL, named)))
         assert platform.sent[0].values(ORIGINAL) == [CONSUMER]
+
+    async def test_is_told_of_a_loop_in_a_second_line_too(self, platforms):
+        lines = [(HISTORY, "SE1-A"), (HISTORY, f"SE1-B#{PLATFORM}")]
+        assert fault(await platforms().carry(request(None, *lines))).code == "VP014"
 
     @pytest.mark.parametrize("history", [PLATFORM, f"SE1-A# {PLATFORM} #SE1-B"])
     async def test_is_told_of_a_loop(self, platforms, history):
@@ -664,11 +671,6 @@ class TestAnAnswerThatBreaksItsSchema:
         assert reason in fault(answer).detail
         assert PATIENT.encode() not in answer.body
 
-    async def test_is_not_looked_for_in_what_is_packed(self, platforms):
-        packed = answering(b"\x1f\x8b", headers=(("Content-Encoding", "gzip"),))
-        answer = await platforms(packed, validation=Validation(response=Handling.REJECT)).carry(request())
-        assert (answer.body, header(answer, "Content-Encoding")) == (b"\x1f\x8b", "gzip")
-
 
 class TestTheOtherProfile:
     """Between RIVTABP20 and RIVTABP21."""
@@ -783,6 +785,45 @@ class TestMemory:
             assert gc.collect() < 20
         finally:
             gc.enable()
+
+
+class TestGiants:
+    async def test_are_read_few_at_a_time_and_small_ones_beside_them(self, platforms, monkeypatch):
+        """Each takes many times its length in memory while its tree stands."""
+        reading, most = 0, 0
+
+        def read(body, charset):
+            nonlocal reading, most
+            reading, most = reading + 1, max(most, reading + 1)
+            small.wait(5)
+            reading -= 1
+            return original(body, charset)
+
+        original, small = pipeline._read_message, threading.Event()
+        monkeypatch.setattr(
+            pipeline, "_read_message", lambda b, c: read(b, c) if len(b) > 1_000_000 else original(b, c)
+        )
+        platform = platforms()
+        giant = question().replace(b"</soapenv:Body>", b"<!--" + b"x" * 1_000_000 + b"--></soapenv:Body>")
+        calls = [asyncio.create_task(platform.carry(request(giant))) for _ in range(5)]
+        await until_true(lambda: reading == 2, seconds=3)
+        assert (await platform.carry(request())).status == 200
+        small.set()
+        assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 5
+        assert most == 2
+
+    async def test_that_break_their_schema_are_put_into_words_beside_the_loop(self, platforms, monkeypatch):
+        loops = []
+        check = Validators.check
+
+        def noted(self, *arguments):
+            loops.append(threading.current_thread() is threading.main_thread())
+            return check(self, *arguments)
+
+        monkeypatch.setattr(Validators, "check", noted)
+        wrong = question().replace(b"</soapenv:Body>", b"<!--" + b"x" * 20_000 + b"--></soapenv:Body>")
+        seen = fault(await platforms().carry(request(wrong.replace(b"patientId>", b"patientIdd>"))))
+        assert (seen.code, loops) == ("VP015", [False])
 
 
 class TestTurnedAway:

@@ -40,7 +40,7 @@ def test_what_is_not_a_message_is_refused_with_the_reason(document, reason):
 def test_ten_thousand_times_a_thousand_entities_cost_nothing():
     levels = "".join(f'<!ENTITY e{n} "{"&e%d;" % (n - 1) * 10}">' for n in range(1, 10))
     bomb = f'<!DOCTYPE a [<!ENTITY e0 "lol">{levels}]><a b="&e9;">&e9;</a>'
-    with pytest.raises(XmlRefused):
+    with pytest.raises(XmlRefused, match="DOCTYPE"):
         parse_xml(bomb.encode())
 
 
@@ -83,3 +83,26 @@ def test_the_bounds_hold_in_every_encoding(encoding):
     many = "<a " + " ".join(f'b{n}=""' for n in range(MAX_ATTRIBUTES + 1)) + "/>"
     with pytest.raises(XmlRefused, match="attributes"):
         parse_xml(many.encode(encoding))
+
+
+GIANT = b"x" * 12_000_000
+
+
+def test_an_attachment_of_many_megabytes_is_read():
+    assert len(parse_xml(b"<a>" + GIANT + b"</a>").text) == len(GIANT)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        pytest.param(b'<!DOCTYPE a [<!ENTITY x "y">]><a b="&x;">' + GIANT + b"</a>", "DOCTYPE", id="doctype"),
+        pytest.param("<!DOCTYPE a><a>".encode("utf-16") + GIANT, "DOCTYPE", id="doctype in UTF-16"),
+        pytest.param(b"<!--" + GIANT + b"--><a/>", "first 65536 bytes", id="no element in sight"),
+        pytest.param(b"x" + GIANT, "Start tag expected", id="no xml"),
+        pytest.param(b"<a>" + b"<b/>x" * 2_000_001 + b"</a>", "2000000 tags", id="more tags than memory has room for"),
+        pytest.param(b"<a>" * 300 + GIANT + b"</a>" * 300, "depth", id="deep"),
+    ],
+)
+def test_a_giant_is_held_to_the_same_rules(document, reason):
+    with pytest.raises(XmlRefused, match=reason):
+        parse_xml(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from rivta.router.messages import Headers, ProducerAnswer, ProducerFailure, Target, Trouble
+from rivta.router.packing import NotUnpacked, TooLong, unpack
 
 # Below the keep-alive time of usual servers (nginx 75 s, Tomcat 20 s), so that we are the side that closes.
 _IDLE_SECONDS = 15.0
@@ -62,11 +64,10 @@ class ProducerClient:
             async with session.request(
                 method, url, data=body, headers=CIMultiDict(headers), timeout=timeout, allow_redirects=False
             ) as response:
-                return ProducerAnswer(
-                    status=response.status,
-                    reason=response.reason or "",
-                    headers=tuple(response.headers.items()),
-                    body=await _read(response, target.max_answer_bytes),
+                body = await _read(response, target.max_answer_bytes)
+                return _unpacked(
+                    ProducerAnswer(response.status, response.reason or "", tuple(response.headers.items()), body),
+                    target.max_answer_bytes,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _failure(error) from error
@@ -115,6 +116,23 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
             raise too_large
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _unpacked(answer: ProducerAnswer, max_bytes: int) -> ProducerAnswer:
+    """The answer as plain bytes. Nobody asked for gzip; but what cannot be read can neither be checked nor relayed."""
+    encoding = answer.header("Content-Encoding").strip().lower()
+    if encoding in ("", "identity") or not answer.body:
+        return answer
+    if encoding not in ("gzip", "x-gzip"):
+        raise ProducerFailure(Trouble.BAD_ANSWER, "the answer is encoded in a way that was not asked for")
+    try:
+        body = unpack(answer.body, max_bytes)
+    except TooLong as error:
+        raise ProducerFailure(Trouble.TOO_LARGE, str(error)) from error
+    except NotUnpacked as error:
+        raise ProducerFailure(Trouble.BAD_ANSWER, str(error)) from error
+    kept = tuple((name, value) for name, value in answer.headers if name.lower() != "content-encoding")
+    return dataclasses.replace(answer, headers=kept, body=body)
 
 
 def _failure(error: Exception) -> ProducerFailure:

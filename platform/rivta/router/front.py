@@ -7,7 +7,7 @@ from rivta.contracts.wsdl import find_by_path, not_found_text, schema, wsdl
 from rivta.router import headers
 from rivta.router.messages import Answer, Handler, Request
 
-_ALLOWED = ("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+_ALLOWED = ("Allow", "GET, POST, PUT, DELETE, OPTIONS, PATCH")
 
 
 class Documents(Protocol):
@@ -48,7 +48,7 @@ def front(carry: Handler, *, path: str, documents: Documents) -> Handler:
             return _answer(request, 404, "text/plain", b"")
         if request.method == "OPTIONS":
             return _answer(request, 200, "text/plain", b"", _ALLOWED)
-        if request.method == "TRACE":
+        if request.method in ("TRACE", "CONNECT", "HEAD"):
             return _answer(request, 405, "text/plain", b"", _ALLOWED)
         if "wsdl" in request.query or "xsd" in request.query:
             return _document(request, request.path[len(path) :], documents)

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -18,13 +19,17 @@ CONTENT_TYPE = "text/xml; charset=UTF-8"
 # The bindings of the incumbent never copy these in either direction; they belong to one hop or are set anew.
 _OF_ONE_HOP = (
     "content-length|content-type|host|cache-control|connection|keep-alive|proxy-connection|date|pragma|te|trailer|"
-    "transfer-encoding|upgrade|via|warning|expect|camel.*"
+    "transfer-encoding|upgrade|via|warning|expect|http2-settings|proxy-authorization|proxy-authenticate|camel.*"
 )
 # What a TLS proxy tells about its client's certificate or address. The incumbent lets these pass; a platform behind
 # such a proxy would take them for its proxy's word about us.
-_WORD_OF_A_PROXY = "(x-)?client-cert.*|(x-)?ssl-client.*|x-arr-clientcert|x-.*-auth-cert|forwarded|x-real-ip"
+_WORD_OF_A_PROXY = (
+    "(x-)?client-cert.*|(x-)?(ssl|tls)-client.*|x-client-dn|cert|x-arr-clientcert|x-amzn-mtls-.*|x-.*-auth-cert|forwarded|"
+    "x-real-ip|true-client-ip|(x-)?remote-user"
+)
 _NOT_TO_PRODUCER = re.compile(
-    rf"(?i){_OF_ONE_HOP}|{_WORD_OF_A_PROXY}|x-vp.*|peer_certificates|x-forwarded.*|mule_.*|x-mule_.*|accept-encoding|content-encoding|user-agent|"
+    rf"(?i){_OF_ONE_HOP}|{_WORD_OF_A_PROXY}|x-vp.*|peer-certificates|x-forwarded.*|mule-.*|x-mule-.*|accept-encoding|"
+    rf"content-encoding|user-agent|"
     rf"{CORRELATION_ID}|{ORIGINAL_CONSUMER}|{ROUTING_HISTORY}"
 )
 _NOT_TO_CONSUMER = re.compile(
@@ -33,15 +38,24 @@ _NOT_TO_CONSUMER = re.compile(
 )
 
 
+_AS_HYPHENS = str.maketrans("_.", "--")
+
+
 @lru_cache(maxsize=1024)
 def _goes_to_producer(name: str) -> bool:
-    # A proxy may read an underscore as a hyphen, so that `x_vp_sender_id` would come out as the name we filter.
-    return _NOT_TO_PRODUCER.fullmatch(name.replace("_", "-")) is None and _NOT_TO_PRODUCER.fullmatch(name) is None
+    # A proxy may read an underscore or a dot as a hyphen: `x_vp_sender_id` would come out as the name we filter.
+    return _NOT_TO_PRODUCER.fullmatch(name.translate(_AS_HYPHENS)) is None
 
 
 @lru_cache(maxsize=1024)
 def _goes_to_consumer(name: str) -> bool:
     return _NOT_TO_CONSUMER.fullmatch(name) is None
+
+
+def _of_message(lines: Headers, goes_on: Callable[[str], bool]) -> Headers:
+    """The headers that go on, without those that Connection names as of this hop only (RFC 9110 section 7.6.1)."""
+    named = {word.strip().lower() for name, value in lines if name.lower() == "connection" for word in value.split(",")}
+    return tuple((name, value) for name, value in lines if goes_on(name) and name.lower() not in named)
 
 
 @lru_cache(maxsize=4096)
@@ -86,7 +100,7 @@ def to_producer(
         own.append((CORRELATION_ID, correlation_id))
     if url[:5].lower() == "http:":
         own += ((SENDER_ID, sender), (INSTANCE_ID, platform))
-    return (*own, *((name, value) for name, value in request.headers if _goes_to_producer(name)))
+    return (*own, *_of_message(request.headers, _goes_to_producer))
 
 
 def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: float, charset: str = "UTF-8") -> Headers:
@@ -95,7 +109,7 @@ def to_consumer(answer: ProducerAnswer, *, correlation_id: str, producer_ms: flo
         ("Content-Type", f"text/xml; charset={charset}"),
         (CORRELATION_ID, correlation_id),
         (PRODUCER_TIME, str(round(producer_ms))),
-        *((name, value) for name, value in answer.headers if _goes_to_consumer(name)),
+        *_of_message(answer.headers, _goes_to_consumer),
     )
 
 

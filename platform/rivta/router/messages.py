@@ -41,6 +41,11 @@ class Request:
     body: bytes
     peer: Peer
 
+    def all(self, name: str) -> list[str]:
+        """The values of every header `name` (any case) that has one, trimmed, in order."""
+        wanted = name.lower()
+        return [trimmed for key, value in self.headers if key.lower() == wanted and (trimmed := value.strip())]
+
     def header(self, name: str) -> str:
         """The first value of the header `name` (any case), trimmed; empty when there is none."""
         return _first(self.headers, name).strip()

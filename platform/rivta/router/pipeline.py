@@ -10,6 +10,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -46,6 +47,11 @@ _log = logging.getLogger("rivta.router")
 
 # Below this a message is parsed and checked where it is; above it in a thread, so that small calls do not wait for it.
 _THREAD_BYTES = 100_000
+# The same for putting the violations of a message into words, which takes a hundred times as long as finding that there
+# are some.
+_EXPLAIN_BYTES = 10_000
+_GIANT_BYTES = 1_000_000
+_GIANTS_AT_ONCE = 2
 # No HSA-id, contract or pair of addresses comes near; longer ones are not worth a look-up or a place in memory.
 _LONGEST_NAME = 500
 _LONGEST_DETAIL = 2000
@@ -109,6 +115,7 @@ class Router:
         self._now = now
         self._recorder = recorder
         self._in_flight: Counter[str] = Counter()
+        self._giants = asyncio.Semaphore(_GIANTS_AT_ONCE)
         self._warned: set[ContractNamespace] = set()
 
     @property
@@ -122,7 +129,7 @@ class Router:
         received = self._now()
         correlation_id = headers.correlation_id_of(request)
         sender: Sender | None = None
-        message: Message | None = None
+        about: dict[str, Any] = {}
         decision: Decision | None = None
         relayed: Relayed | None = None
         request_check = response_check = Checked()
@@ -135,16 +142,19 @@ class Router:
         try:
             sender = self._identify(request, received)
             history = self._extend_history(request, sender)
-            message = await self._read(request)
-            self._check_original_consumer(request, sender)
-            decision = self._decide(table, sender, message.head, received)
-            route = _the_route(decision, sender, message.head)
-            request_check = await self._check_request(message, route, len(request.body))
-            body = await self._translate(request, message, route)
+            async with self._room_for(len(request.body)):
+                message = await self._read(request)
+                about, encoding = _record_of_head(message.head), message.document.encoding
+                self._check_original_consumer(request, sender)
+                decision = self._decide(table, sender, message.head, received)
+                route = _the_route(decision, sender, message.head)
+                request_check = await self._check_request(message, route, len(request.body))
+                body = await self._translate(request, message, route)
+                del message  # a tree is about seven times its text, and the producer may take half a minute
             relayed = await self._send(request, route, body, sender, correlation_id, history)
             _refuse_bad_answer(route, relayed.answer)
             response_check = await self._check_response(route, relayed.answer)
-            answer = await self._answer(relayed, message, correlation_id)
+            answer = await self._answer(relayed, encoding, correlation_id)
             outcome = Outcome.ROUTED.value
         except Refused as refused:
             # Not the exception itself: it holds this frame, which would hold it, and the whole message with it.
@@ -164,7 +174,7 @@ class Router:
             elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
             violations=request_check.violations + response_check.violations,
-            **_record_of_head(message.head if message else None),
+            **about,
             **_record_of_decision(decision),
         )
         return await self._deliver(record, answer, correlation_id)
@@ -204,6 +214,10 @@ class Router:
             return _unrecorded(correlation_id, error)
         return answer
 
+    def _room_for(self, size: int) -> AbstractAsyncContextManager[object]:
+        """A place to read a message of `size` bytes in: giants wait for each other, since each takes much memory."""
+        return self._giants if size > _GIANT_BYTES else nullcontext()
+
     def _identify(self, request: Request, now: datetime) -> Sender:
         """The sender is the certificate's; beyond it, revocation and expiry are checked
         on each call, so that a resumed or long-lived connection ends with its certificate."""
@@ -233,7 +247,7 @@ class Router:
 
     def _extend_history(self, request: Request, sender: Sender) -> str:
         history = headers.extend_history(
-            request.header(headers.ROUTING_HISTORY), sender=sender.hsa_id, platform=self._policy.platform
+            "#".join(request.all(headers.ROUTING_HISTORY)), sender=sender.hsa_id, platform=self._policy.platform
         )
         if history is None:
             raise Refused(Fault.LOOP)
@@ -275,8 +289,14 @@ class Router:
         return contract
 
     async def _verdict(self, contract: Contract, head: Head, message: Part, size: int) -> Verdict:
+        """Checks here what is small or valid; the rest in a thread, so that others need not wait for its words."""
         assert head.payload is not None
-        return await _apart_if_large(size, self._validators.check, contract, head.payload, message, head.header)
+        question = (contract, head.payload, message, head.header)
+        if size <= _EXPLAIN_BYTES:
+            return self._validators.check(*question)
+        if size <= _THREAD_BYTES and self._validators.accepts(*question):
+            return Verdict(valid=True)
+        return await asyncio.to_thread(self._validators.check, *question)
 
     async def _translate(self, request: Request, message: Message, route: Route) -> bytes:
         """The original bytes, unless the producer speaks the other profile or the bytes are not plain UTF-8."""
@@ -348,28 +368,26 @@ class Router:
         handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
         if contract is None or handling is Handling.OFF or answer.status >= 300 or not answer.body:
             return Checked()
-        if answer.header("Content-Encoding"):
-            return Checked()
-        verdict = await _apart_if_large(len(answer.body), self._verdict_of_answer, contract, answer.body)
+        verdict = await self._verdict_of_answer(contract, answer.body)
         if verdict.valid:
             return Checked()
         if handling is Handling.REJECT:
             raise troubles.invalid_response(route, verdict)
         return Checked(_recorded("response", verdict))
 
-    def _verdict_of_answer(self, contract: Contract, body: bytes) -> Verdict:
+    async def _verdict_of_answer(self, contract: Contract, body: bytes) -> Verdict:
         try:
-            head = read_head(parse_xml(body))
+            head = await _apart_if_large(len(body), lambda: read_head(parse_xml(body)))
         except XmlRefused as error:
             return troubles.unreadable_answer(error)
         if head.payload is None:
             return troubles.empty_answer()
-        return self._validators.check(contract, head.payload, "response", head.header)
+        return await self._verdict(contract, head, "response", len(body))
 
-    async def _answer(self, relayed: Relayed, message: Message, correlation_id: str) -> Answer:
+    async def _answer(self, relayed: Relayed, encoding: str, correlation_id: str) -> Answer:
         """The producer's answer, in the characters that its consumer wrote in."""
-        answer, encoding, body = relayed.answer, message.document.encoding, None
-        if encoding != UTF_8 and answer.body and not answer.header("Content-Encoding"):
+        answer, body = relayed.answer, None
+        if encoding != UTF_8 and answer.body:
             body = await _apart_if_large(len(answer.body), encoded_as, answer.body, encoding)
         lines = headers.to_consumer(
             answer,
@@ -438,9 +456,7 @@ def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
         raise troubles.bad_status(route.url, answer)
 
 
-def _record_of_head(head: Head | None) -> dict[str, Any]:
-    if head is None:
-        return {}
+def _record_of_head(head: Head) -> dict[str, Any]:
     return {
         "contract": _bounded(head.contract),
         "logical_address": _bounded(head.logical_address),

@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import socket
 import ssl
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
 from rivta.router.messages import Answer, Handler, Peer, Request, TurnAway
+from rivta.router.packing import NotUnpacked, TooLong, unpack
 from rivta.tls.sender import NoSenderId, Sender, sender_from_certificate
 
 _log = logging.getLogger("rivta.router.server")
@@ -227,7 +227,12 @@ async def _read_body(incoming: web.BaseRequest, limits: Limits) -> bytes:
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise _Refusal(415, f"Content-Encoding {encoding!r} is not read here: send gzip or none.")
-    return _unpack(body, limits, too_long)
+    try:
+        return unpack(body, limits.max_body_bytes)
+    except TooLong:
+        raise too_long from None
+    except NotUnpacked as error:
+        raise _Refusal(400, f"{error}.") from error
 
 
 async def _read_slowly(incoming: web.BaseRequest, limits: Limits, too_long: _Refusal) -> bytes:
@@ -249,16 +254,3 @@ async def _read_slowly(incoming: web.BaseRequest, limits: Limits, too_long: _Ref
     except web.RequestPayloadError as error:
         raise _Refusal(400, "The body ended before its announced length, or its chunks are broken.") from error
     return b"".join(chunks)
-
-
-def _unpack(body: bytes, limits: Limits, too_long: _Refusal) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, limits.max_body_bytes + 1)
-    except zlib.error as error:
-        raise _Refusal(400, "The body is not gzip, as its Content-Encoding says.") from error
-    if len(unpacked) > limits.max_body_bytes:
-        raise too_long
-    if not unpacker.eof or unpacker.unused_data:
-        raise _Refusal(400, "The gzip body is cut off or followed by other bytes.")
-    return unpacked
