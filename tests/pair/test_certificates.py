@@ -135,3 +135,18 @@ def verdict_on(connection: ssl.SSLSocket) -> str:
         fault = read_fault(answer.body)
         return f"{fault.code} {fault.detail}"
     return {200: "carried", 0: "closed"}[answer.status]
+
+
+def test_a_renewed_certificate_of_a_platform_is_shown_without_a_restart(npo: Consumer, pair: Pair) -> None:
+    url, identity = pair.endpoints["platforms"]["national"]["https"], Identity.of(pair, "npo")
+
+    def shown() -> str:
+        with tls_connection(url, identity.context()) as connection:
+            certificate = connection.getpeercert()
+        assert certificate is not None
+        return str(certificate["serialNumber"])
+
+    before = shown()
+    assert run_rivta("cert", "renew", "national", "--home", str(pair.home)).returncode == 0
+    until(lambda: before not in {shown() for _ in range(8)})  # whichever worker answers
+    assert document_ids(npo.call(get_diagnosis(KS)).content)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import math
+import ssl
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from rivta.run.chores import every
 from rivta.run.output import log_to_stderr
 from rivta.run.settings import Settings
 from rivta.soap.identifiers import ContractNamespace, HsaId
-from rivta.tls.contexts import client_context, server_context
+from rivta.tls.contexts import TlsSetupError, client_context, load_identity, server_context
 from rivta.tls.revocation import Refresh, RevocationFile
 from rivta.tls.sender import Sender
 
@@ -57,7 +58,10 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     table = CurrentTable(state / "tables")
     revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])
     spool = _spool(settings, index)
-    producers = ProducerClient(client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted))
+    calling = client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
+    listening = server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
+    identity = _Identity(tls.certificate, tls.key, (calling, listening))
+    producers = ProducerClient(calling)
     router = Router(
         _policy(settings),
         table=lambda: table.decisions,
@@ -73,7 +77,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         front(router.carry, path="/vp", documents=ContractDocuments(contracts, settings.url)),
         turn_away=router.turn_away,
         listening=child.listeners["https"],
-        tls=server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted),
+        tls=listening,
         limits=Limits(max_body_bytes=settings.limits.max_body_bytes, header_seconds=settings.limits.header_seconds),
     )
     drained = asyncio.Event()
@@ -81,6 +85,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         asyncio.create_task(spool.run(drained)),
         asyncio.create_task(every(_TABLE_SECONDS, lambda: _switch_table(table))),
         asyncio.create_task(every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
+        asyncio.create_task(every(_REVOCATION_SECONDS, identity.refresh)),
         asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
     ]
     _spare_the_collector()
@@ -132,6 +137,44 @@ class _Recorder:
             await self._spool.append_durably(record)
         except (SpoolFull, SpoolFailed) as error:
             raise CannotRecord(str(error)) from error
+
+
+class _Identity:
+    """The platform's own certificate, shown in both directions; a renewed one is shown from the next handshake on."""
+
+    def __init__(self, certificate: Path, key: Path, contexts: tuple[ssl.SSLContext, ...]) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._contexts = contexts
+        self._seen = self._fingerprint()
+        self._problem = ""
+
+    async def refresh(self) -> None:
+        """Loads the files again if they have changed; while they do not fit each other the certificate in use stays."""
+        seen = self._fingerprint()
+        if seen == self._seen:
+            return
+        try:
+            for context in self._contexts:
+                load_identity(context, certificate=self._certificate, key=self._key)
+        except TlsSetupError as error:
+            if str(error) != self._problem:
+                _log.error("the certificate in use stays: %s", error)
+            self._problem = str(error)
+            return
+        self._seen, self._problem = seen, ""
+        _log.info("certificate %s read again", self._certificate)
+
+    def _fingerprint(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_state_of(path) for path in (self._certificate, self._key))
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 class _Revocations:
