@@ -812,6 +812,25 @@ class TestGiants:
         assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 5
         assert most == 2
 
+    async def test_answers_are_checked_few_at_a_time(self, platforms, monkeypatch):
+        checking, most, go = 0, 0, threading.Event()
+        parse = pipeline.parse_xml
+
+        def noted(body):
+            nonlocal checking, most
+            checking, most = checking + 1, max(most, checking + 1)
+            go.wait(5)
+            checking -= 1
+            return parse(body)
+
+        monkeypatch.setattr(pipeline, "parse_xml", noted)
+        platform = platforms(answering(reply() + b"<!--" + b"x" * 1_000_000 + b"-->"))
+        calls = [asyncio.create_task(platform.carry(request())) for _ in range(5)]
+        await until_true(lambda: checking == 2, seconds=3)
+        go.set()
+        assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 5
+        assert most == 2
+
     async def test_that_break_their_schema_are_put_into_words_beside_the_loop(self, platforms, monkeypatch):
         loops = []
         check = Validators.check

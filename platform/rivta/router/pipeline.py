@@ -52,6 +52,7 @@ _THREAD_BYTES = 100_000
 _EXPLAIN_BYTES = 10_000
 _GIANT_BYTES = 1_000_000
 _GIANTS_AT_ONCE = 2
+_NO_VIOLATIONS: tuple[RecordedViolation, ...] = ()
 # No HSA-id, contract or pair of addresses comes near; longer ones are not worth a look-up or a place in memory.
 _LONGEST_NAME = 500
 _LONGEST_DETAIL = 2000
@@ -72,13 +73,6 @@ class Message:
 
     document: Document
     head: Head
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What checking a message against its contract gave for the record."""
-
-    violations: tuple[RecordedViolation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +126,7 @@ class Router:
         about: dict[str, Any] = {}
         decision: Decision | None = None
         relayed: Relayed | None = None
-        request_check = response_check = Checked()
+        request_violations = response_violations = _NO_VIOLATIONS
         detail = ""
         table = self._table()
         try:
@@ -148,13 +142,14 @@ class Router:
                 self._check_original_consumer(request, sender)
                 decision = self._decide(table, sender, message.head, received)
                 route = _the_route(decision, sender, message.head)
-                request_check = await self._check_request(message, route, len(request.body))
+                request_violations = await self._check_request(message, route, len(request.body))
                 body = await self._translate(request, message, route)
                 del message  # a tree is about seven times its text, and the producer may take half a minute
             relayed = await self._send(request, route, body, sender, correlation_id, history)
             _refuse_bad_answer(route, relayed.answer)
-            response_check = await self._check_response(route, relayed.answer)
-            answer = await self._answer(relayed, encoding, correlation_id)
+            async with self._room_for(len(relayed.answer.body)):
+                response_violations = await self._check_response(route, relayed.answer)
+                answer = await self._answer(relayed, encoding, correlation_id)
             outcome = Outcome.ROUTED.value
         except Refused as refused:
             # Not the exception itself: it holds this frame, which would hold it, and the whole message with it.
@@ -173,7 +168,7 @@ class Router:
             hsa_version=table.table.hsa_version if table else None,
             elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
             producer_ms=round(relayed.producer_ms, 3) if relayed else None,
-            violations=request_check.violations + response_check.violations,
+            violations=request_violations + response_violations,
             **about,
             **_record_of_decision(decision),
         )
@@ -263,20 +258,20 @@ class Router:
             raise _no_route(head)
         return table.decide(sender=sender.hsa_id, contract=contract, logical_address=address, now=now)
 
-    async def _check_request(self, message: Message, route: Route, size: int) -> Checked:
+    async def _check_request(self, message: Message, route: Route, size: int) -> tuple[RecordedViolation, ...]:
         """A request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
         contract = self._contract(route)
         handling = self._policy.validation.of_request(
             route.contract, own_service=route.url.startswith("unix:"), size=size
         )
         if contract is None or handling is Handling.OFF:
-            return Checked()
+            return _NO_VIOLATIONS
         verdict = await self._verdict(contract, message.head, "request", size)
         if verdict.valid:
-            return Checked()
+            return _NO_VIOLATIONS
         if handling is Handling.REJECT:
             raise troubles.invalid_request(contract.namespace, verdict)
-        return Checked(_recorded("request", verdict))
+        return _recorded("request", verdict)
 
     def _contract(self, route: Route) -> Contract | None:
         contract = self._contracts.get(route.contract)
@@ -363,17 +358,17 @@ class Router:
             target = dataclasses.replace(target, answer_seconds=left)
             await asyncio.sleep(self._policy.retry_delay_seconds)
 
-    async def _check_response(self, route: Route, answer: ProducerAnswer) -> Checked:
+    async def _check_response(self, route: Route, answer: ProducerAnswer) -> tuple[RecordedViolation, ...]:
         contract = self._contracts.get(route.contract)
         handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
         if contract is None or handling is Handling.OFF or answer.status >= 300 or not answer.body:
-            return Checked()
+            return _NO_VIOLATIONS
         verdict = await self._verdict_of_answer(contract, answer.body)
         if verdict.valid:
-            return Checked()
+            return _NO_VIOLATIONS
         if handling is Handling.REJECT:
             raise troubles.invalid_response(route, verdict)
-        return Checked(_recorded("response", verdict))
+        return _recorded("response", verdict)
 
     async def _verdict_of_answer(self, contract: Contract, body: bytes) -> Verdict:
         try:
