@@ -40,7 +40,7 @@ def services(
             path=incoming.path,
             query=incoming.query_string,
             headers=tuple(incoming.headers.items()),
-            body=await incoming.read(),
+            body=await incoming.content.read(),  # the router has kept its length within the limit
         )
         answered = await asyncio.get_running_loop().run_in_executor(threads, call, application, request)
         return web.Response(status=answered.status, headers=list(answered.headers), body=answered.body)
