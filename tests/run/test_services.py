@@ -36,9 +36,11 @@ async def test_a_ping_tells_what_runs_however_long_it_is(
     path = short_folder / f"services-{padding}-{publication}"
     listening = await asyncio.get_running_loop().create_unix_server(server, path)
     message = envelope(request(PING), LogicalAddress("SE1")) + b"<!--" + b"x" * padding + b"-->"
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
-        async with session.post("http://localhost/", data=io.BytesIO(message)) as answer:
-            status, body = answer.status, await answer.read()
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.post("http://localhost/", data=io.BytesIO(message)) as answer,
+    ):
+        status, body = answer.status, await answer.read()
     listening.close()
     await server.shutdown(1)
 
