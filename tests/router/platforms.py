@@ -15,6 +15,7 @@ from rivta.catalogue.decide import DecisionCache
 from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
+from rivta.router.calling import Calling
 from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, ProducerFailure, Request, Target, Trouble
 from rivta.router.pipeline import Router
 from rivta.router.policy import Policy
@@ -166,6 +167,7 @@ class Platform:
     """A router, what its producer was sent and what it recorded."""
 
     router: Router
+    calling: Calling
     sent: list[Sent]
     records: list[CallRecord]
 
@@ -227,17 +229,19 @@ class Platforms:
         cache = DecisionCache(self.table)
         producers, records = Producers(produce or answering()), list[CallRecord]()
         settings = {"original_consumer_allowed": frozenset({OTHER_PLATFORM}), "retry_delay_seconds": 0.0} | policy
+        chosen = Policy(PLATFORM, "NAME", **settings)
+        calling = Calling(chosen, producers)
         router = Router(
-            Policy(PLATFORM, "NAME", **settings),
+            chosen,
             table=lambda: cache if has_table else None,
             contracts=contracts(),
             validators=validators(),
-            producers=producers,
+            calling=calling,
             is_revoked=lambda caller: revoked,
             now=lambda: now,
             recorder=Recorder(records, refuses),
         )
-        return Platform(router, producers.sent, records)
+        return Platform(router, calling, producers.sent, records)
 
 
 @dataclass(frozen=True)

@@ -619,13 +619,13 @@ class TestCallsInFlight:
         platform = platforms(wait, in_flight_per_producer=2, in_flight_per_platform=3)
         addresses = ["SE1-UNIT"] * 2 + ["SE1-PLATFORM-BEHIND"] * 3
         waiting = [asyncio.create_task(platform.carry(request(question(address)))) for address in addresses]
-        await until_true(lambda: platform.router.in_flight == 5, seconds=3)
+        await until_true(lambda: platform.calling.in_flight == 5, seconds=3)
         for address, limit in (("SE1-UNIT", 2), ("SE1-PLATFORM-BEHIND", 3)):
             seen = fault(await platform.carry(request(question(address))))
             assert (seen.code, f"has {limit} unanswered calls" in seen.detail) == ("VP009", True)
         release.set()
         assert [(await task).status for task in waiting] == [200] * 5
-        assert platform.router.in_flight == 0
+        assert platform.calling.in_flight == 0
         assert (await platform.carry(request())).status == 200
 
     async def test_that_fail_are_no_longer_in_flight(self, platforms):
@@ -754,7 +754,7 @@ class TestTheUnexpected:
         assert b"secret" not in answer.body and b"KeyError" not in answer.body
         assert (platform.record.outcome, platform.record.detail) == ("error", "")
         assert "call abc met an error of ours" in caplog.text
-        assert platform.router.in_flight == 0
+        assert platform.calling.in_flight == 0
 
     async def test_url_in_the_table_is_one(self, platforms, caplog):
         platform = platforms()

@@ -8,12 +8,11 @@ import logging
 import time
 import traceback
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Decision, Outcome, Route
@@ -23,15 +22,9 @@ from rivta.contracts.validation import Message as Part
 from rivta.contracts.validation import Validators
 from rivta.contracts.verdict import Verdict
 from rivta.router import headers, troubles
-from rivta.router.messages import (
-    NOTHING_SENT,
-    Answer,
-    Headers,
-    ProducerAnswer,
-    ProducerFailure,
-    Request,
-    Target,
-)
+from rivta.router.calling import Calling, Relayed
+from rivta.router.identify import identify
+from rivta.router.messages import Answer, ProducerAnswer, Request
 from rivta.router.policy import Handling, Policy
 from rivta.router.record import CallRecord, CannotRecord, RecordedViolation, Recorder
 from rivta.soap import namespaces
@@ -61,26 +54,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Producers(Protocol):
-    """The calling half of the transport."""
-
-    async def send(self, target: Target, *, method: str, headers: Headers, body: bytes) -> ProducerAnswer: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Message:
     """A request that has been read: the document and what its head says."""
 
     document: Document
     head: Head
-
-
-@dataclass(frozen=True, slots=True)
-class Relayed:
-    """A producer's answer and the milliseconds it took."""
-
-    answer: ProducerAnswer
-    producer_ms: float
 
 
 class Router:
@@ -93,7 +72,7 @@ class Router:
         table: Callable[[], DecisionCache | None],
         contracts: Contracts,
         validators: Validators,
-        producers: Producers,
+        calling: Calling,
         is_revoked: Callable[[Sender], bool],
         now: Callable[[], datetime],
         recorder: Recorder,
@@ -104,18 +83,12 @@ class Router:
         self._table = table
         self._contracts = contracts
         self._validators = validators
-        self._producers = producers
+        self._calling = calling
         self._is_revoked = is_revoked
         self._now = now
         self._recorder = recorder
-        self._in_flight: Counter[str] = Counter()
         self._giants = asyncio.Semaphore(_GIANTS_AT_ONCE)
         self._warned: set[ContractNamespace] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """Calls that wait for a producer."""
-        return self._in_flight.total()
 
     async def carry(self, request: Request) -> Answer:
         """Carries one call from its bytes to the bytes of the answer; never raises."""
@@ -134,7 +107,7 @@ class Router:
         except CannotRecord as error:
             return _unrecorded(correlation_id, error)
         try:
-            sender = self._identify(request, received)
+            sender = identify(request, is_revoked=self._is_revoked, now=received)
             history = self._extend_history(request, sender)
             async with self._room_for(len(request.body)):
                 message = await self._read(request)
@@ -212,18 +185,6 @@ class Router:
     def _room_for(self, size: int) -> AbstractAsyncContextManager[object]:
         """A place to read a message of `size` bytes in: giants wait for each other, since each takes much memory."""
         return self._giants if size > _GIANT_BYTES else nullcontext()
-
-    def _identify(self, request: Request, now: datetime) -> Sender:
-        """The sender is the certificate's; beyond it, revocation and expiry are checked
-        on each call, so that a resumed or long-lived connection ends with its certificate."""
-        sender = request.peer.sender
-        if sender is None:
-            raise Refused(Fault.NO_SENDER, detail=request.peer.problem)
-        if self._is_revoked(sender):
-            raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} is revoked")
-        if sender.is_expired(now):
-            raise Refused(Fault.NO_SENDER, detail=f"The client certificate of {sender.hsa_id} has expired")
-        return sender
 
     async def _read(self, request: Request) -> Message:
         charset = charset_of(request.header("Content-Type"))
@@ -318,45 +279,7 @@ class Router:
             sender=sender.hsa_id,
             platform=policy.platform,
         )
-        target = Target(
-            url=route.url,
-            connect_seconds=policy.connect_seconds,
-            answer_seconds=policy.producer_seconds_of.get(route.contract, policy.producer_seconds),
-            max_answer_bytes=policy.max_answer_bytes,
-        )
-        if route.client_certificate or route.ca:  # lint refuses such rows, but a table may be older than that rule
-            raise troubles.no_identity(route)
-        limit = policy.in_flight_per_platform if route.platform else policy.in_flight_per_producer
-        if self._in_flight[route.url] >= limit:
-            raise troubles.too_many_in_flight(route.url, limit)
-        self._in_flight[route.url] += 1
-        try:
-            return await self._send_patiently(target, request.method, outgoing, body)
-        except ProducerFailure as failure:
-            raise troubles.failure(route.url, failure) from failure
-        finally:
-            self._in_flight[route.url] -= 1
-            if not self._in_flight[route.url]:
-                del self._in_flight[route.url]
-
-    async def _send_patiently(self, target: Target, method: str, outgoing: Headers, body: bytes) -> Relayed:
-        """Sends, and sends again only while no byte of the request has left: never a thing done twice.
-
-        All of it shares the time for the answer, so that a caller's own timeout still comes after ours.
-        """
-        attempts_left = self._policy.retry_attempts
-        while True:
-            began = time.perf_counter()
-            try:
-                answer = await self._producers.send(target, method=method, headers=outgoing, body=body)
-                return Relayed(answer, (time.perf_counter() - began) * 1000)
-            except ProducerFailure as failure:
-                left = target.answer_seconds - (time.perf_counter() - began) - self._policy.retry_delay_seconds
-                if failure.trouble not in NOTHING_SENT or attempts_left <= 0 or left <= 0:
-                    raise
-            attempts_left -= 1
-            target = dataclasses.replace(target, answer_seconds=left)
-            await asyncio.sleep(self._policy.retry_delay_seconds)
+        return await self._calling.call(route, method=request.method, headers=outgoing, body=body)
 
     async def _check_response(self, route: Route, answer: ProducerAnswer) -> tuple[RecordedViolation, ...]:
         contract = self._contracts.get(route.contract)

@@ -18,6 +18,7 @@ from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
+from rivta.router.calling import Calling
 from rivta.router.client import ProducerClient
 from rivta.router.front import ContractDocuments, front
 from rivta.router.pipeline import Router
@@ -58,16 +59,18 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     table = CurrentTable(state / "tables")
     revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])
     spool = _spool(settings, index)
-    calling = client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
+    outward = client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
     listening = server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
-    identity = _Identity(tls.certificate, tls.key, (calling, listening))
-    producers = ProducerClient(calling)
+    identity = _Identity(tls.certificate, tls.key, (outward, listening))
+    producers = ProducerClient(outward)
+    policy = _policy(settings)
+    calling = Calling(policy, producers)
     router = Router(
-        _policy(settings),
+        policy,
         table=lambda: table.decisions,
         contracts=contracts,
         validators=validators,
-        producers=producers,
+        calling=calling,
         is_revoked=revocations.is_revoked,
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
@@ -86,7 +89,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         asyncio.create_task(every(_TABLE_SECONDS, lambda: _switch_table(table))),
         asyncio.create_task(every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
         asyncio.create_task(every(_REVOCATION_SECONDS, identity.refresh)),
-        asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, router, spool))),
+        asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, calling, spool))),
     ]
     _spare_the_collector()
     child.ready()
@@ -265,8 +268,8 @@ async def _switch_table(table: CurrentTable) -> None:
         _log.error("the table in force stays: %s", table.load_error)
 
 
-async def _show_figures(metrics: WorkerMetrics, router: Router, spool: SpoolWriter) -> None:
-    metrics.observe_worker(in_flight=router.in_flight, records_waiting=spool.backlog, records_dropped=spool.dropped)
+async def _show_figures(metrics: WorkerMetrics, calling: Calling, spool: SpoolWriter) -> None:
+    metrics.observe_worker(in_flight=calling.in_flight, records_waiting=spool.backlog, records_dropped=spool.dropped)
 
 
 def _note_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
