@@ -210,6 +210,14 @@ def test_the_manual_has_every_setting_as_the_program_has_it() -> None:
     )
 
 
+def test_the_manual_has_every_deviation_as_the_program_has_it() -> None:
+    done = run_rivta("config", "deviations", "--markdown")
+    page = CHECKOUT / "docs" / "deviations.md"
+    assert page.read_text(encoding="utf-8") == done.stdout, (
+        "write it anew: rivta config deviations --markdown > docs/deviations.md"
+    )
+
+
 def test_the_manual_has_every_fault_with_its_side() -> None:
     page = (CHECKOUT / "docs" / "caller.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (VP\d{3}) \| (Client|Server) \|", page, re.M)

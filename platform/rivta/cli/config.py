@@ -28,6 +28,20 @@ _INTRODUCTION = (
     "VP. `<name>` stands for a name that you choose. This page is made by `rivta config show --markdown`.",
 )
 
+_INTRODUCTION_OF_DEVIATIONS = (
+    "Consumers and producers of the incumbent router (VP, SKLTP's virtualiseringsplattform) should not notice the",
+    "difference. This is the list of what they, or an operator, can notice: what VP does, what we do, and why. The",
+    "comparison is with VP's source at 4.9. The last column names the key of the settings file that brings VP's way",
+    'back; `compat = "vp"` is every `compat` key at once. A key of `insecure` weakens security: it is never part of',
+    "`compat`, is printed at the start and stands in the platform's readiness. This page is made by `rivta config",
+    "deviations --markdown`.",
+)
+_NOT_DEVIATIONS = (
+    "Not deviations: the order of checks and so which fault wins, the texts of the faults, how addresses are matched",
+    "and climbed, the traces in the log, which headers are filtered, that the URL and SOAPAction route nothing, that",
+    "answers are labelled UTF-8.",
+)
+
 
 @click.group(name="config", epilog="Example: rivta config show > platform.toml")
 def command() -> None:
@@ -74,6 +88,42 @@ def check(file: Path, as_json: bool) -> None:
         print_json({"valid": True, "problems": []})
     else:
         click.echo(f"{file}: valid")
+
+
+@command.command(epilog="Example: rivta config deviations")
+@click.option("--markdown", is_flag=True, help="As the page of the manual.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def deviations(markdown: bool, as_json: bool) -> None:
+    """Print every difference from the incumbent router (VP), and the key that ends it."""
+    from rivta.router.deviations import DEVIATIONS
+
+    if as_json:
+        print_json([dataclasses.asdict(one) | {"part": one.part.value} for one in DEVIATIONS])
+    elif markdown:
+        click.echo("\n".join(_deviations_as_markdown()))
+    else:
+        for one in DEVIATIONS:
+            ended = f" [{one.switch}]" if one.switch else ""
+            click.echo(f"{one.about}: {one.here} (VP: {one.incumbent}){ended}")
+
+
+def _deviations_as_markdown() -> Iterator[str]:
+    from rivta.router.deviations import DEVIATIONS
+
+    yield "# Where we differ from VP"
+    yield ""
+    yield from _INTRODUCTION_OF_DEVIATIONS
+    for part, ones in groupby(DEVIATIONS, key=lambda one: one.part):
+        yield ""
+        yield f"## {part.value}"
+        yield ""
+        yield "| | VP | Here | Why | VP's way back |"
+        yield "|---|---|---|---|---|"
+        for one in ones:
+            switch = f"`{one.switch}`" if one.switch else ""
+            yield "| " + " | ".join((one.about, one.incumbent, one.here, one.why, switch)) + " |"
+    yield ""
+    yield from _NOT_DEVIATIONS
 
 
 def _sections(known: Sequence[Key]) -> Iterator[tuple[str, list[Key]]]:

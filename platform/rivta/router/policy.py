@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from rivta.router.deviations import Compat, Insecure
 from rivta.soap.identifiers import ContractNamespace, HsaId
 
 
@@ -66,3 +67,5 @@ class Policy:
     """Pass the correlation id to every https producer; to those that are platforms it always goes."""
     user_agent: str = "rivta"
     content_type: str = "text/xml;charset=UTF-8"
+    compat: Compat = field(default_factory=Compat)
+    insecure: Insecure = field(default_factory=Insecure)

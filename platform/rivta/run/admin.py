@@ -131,7 +131,7 @@ class _Api:
                     "problem": kept.collector.failure,
                 },
                 "workers": {str(pid): dataclasses.asdict(figures) for pid, figures in workers.items()},
-                "insecure": kept.settings.insecure.switched_on,
+                "insecure": kept.settings.insecure_switches.switched_on(),
             }
         )
 
@@ -175,7 +175,7 @@ class _Api:
             {
                 "status": "ok" if is_ready else "not ready",
                 "problems": problems,
-                "insecure": kept.settings.insecure.switched_on,
+                "insecure": kept.settings.insecure_switches.switched_on(),
             },
             status=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )

@@ -4,6 +4,7 @@ Every key carries its description, unit and, where there is one, the property of
 corresponds to; `keys()` lists them, and the manual, the console and `rivta config` are made from that list.
 """
 
+import dataclasses
 import difflib
 import ipaddress
 import tomllib
@@ -11,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,12 +22,15 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    create_model,
+    field_validator,
     model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from rivta.router.deviations import DEVIATIONS, Compat, Insecure
 from rivta.run.toml import toml_value
 
 Policy = Literal["reject", "report", "off"]
@@ -278,17 +282,26 @@ class Contracts(_Section):
     installed: FilePath | None = _key("Folder of contracts installed beside those that are shipped.", None)
 
 
-class Compat(_Section):
-    """Switches that bring back the incumbent's wire behaviour, one per documented deviation. None exists yet."""
+def _switches(section: str, switches: type[Any]) -> type[_Section]:
+    """The section of the switches that `rivta.router.deviations` defines, each described by the deviations it ends."""
+
+    def described(name: str) -> str:
+        ended = [one for one in DEVIATIONS if one.switch == f"{section}.{name}"]
+        return " ".join(f"{one.about}: {one.incumbent}." for one in ended)
+
+    keys = {one.name: (Switch, _key(described(one.name), False)) for one in dataclasses.fields(switches)}
+    return create_model(section.capitalize(), __base__=_Section, **keys)  # type: ignore[call-overload, no-any-return]
 
 
-class Insecure(_Section):
-    """Switches that weaken security, each by its own name, shown at start and in readiness. None exists yet."""
+if TYPE_CHECKING:
 
-    @property
-    def switched_on(self) -> list[str]:
-        """Names of the switches that are on."""
-        return [name for name, value in self if value]
+    class _Compat(_Section): ...
+
+    class _Insecure(_Section): ...
+
+else:
+    _Compat = _switches("compat", Compat)
+    _Insecure = _switches("insecure", Insecure)
 
 
 class Settings(_Section):
@@ -311,8 +324,14 @@ class Settings(_Section):
     headers: Headers = _key("HTTP headers towards producers.", factory=Headers)
     database: Database = _key("The keeper's database.", factory=Database)
     contracts: Contracts = _key("Contract schemas.", factory=Contracts)
-    compat: Compat = _key("The incumbent's wire behaviour.", factory=Compat)
-    insecure: Insecure = _key("Weakened security.", factory=Insecure)
+    compat: _Compat = _key("The incumbent's ways on the wire, one by one.", factory=_Compat)
+    insecure: _Insecure = _key("Weakened security, each by its own name.", factory=_Insecure)
+
+    @field_validator("compat", mode="before")
+    @classmethod
+    def _all_of_the_incumbent(cls, given: Any) -> Any:
+        """`compat = "vp"` is every switch."""
+        return dataclasses.asdict(Compat.vp()) if given == "vp" else given
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -332,6 +351,16 @@ class Settings(_Section):
             return cls.model_validate(content, context={"folder": file.resolve().parent})
         except ValidationError as error:
             raise SettingsError(file, tuple(_problem(detail) for detail in error.errors(include_url=False))) from error
+
+    @property
+    def compat_switches(self) -> Compat:
+        """The section `compat` as the router reads it."""
+        return Compat(**self.compat.model_dump())
+
+    @property
+    def insecure_switches(self) -> Insecure:
+        """The section `insecure` as the router reads it."""
+        return Insecure(**self.insecure.model_dump())
 
     @property
     def url(self) -> str:

@@ -234,6 +234,8 @@ def _policy(settings: Settings) -> Policy:
         correlation_to_https=settings.correlation.to_https,
         user_agent=settings.headers.user_agent,
         content_type=settings.headers.content_type,
+        compat=settings.compat_switches,
+        insecure=settings.insecure_switches,
     )
 
 
