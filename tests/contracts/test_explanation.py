@@ -1,7 +1,9 @@
 """Reasons: plain, in their place, and without the message's values where others read them."""
 
 import random
+import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ from rivta.contracts.verdict import Verdict
 from rivta.soap.head import read_head
 from rivta.soap.xml import parse_xml
 from tests.contracts.mutants import Mutator, tags
+from tests.contracts.releases import contract_of
 
 CONTRACTS = Contracts.shipped()
 DIAGNOSIS = CONTRACTS.find("GetDiagnosis")
@@ -117,6 +120,17 @@ def test_message_too_large_to_be_worded_still_has_its_place() -> None:
     assert violation.private_reason.endswith("does not fit the schema (SCHEMAV_CVC_TYPE_3_1_1)")
 
 
+def test_a_message_that_is_wrong_throughout_is_told_in_time() -> None:
+    """Asked of the tree, libxml2 would take seconds to decide, and as long to say why, while others wait."""
+    head, _, tail = ENVELOPES["GetDiagnosis:2", "request"].partition(b"<r:careContactId>")
+    text = head + b"<r:careContactId><r:x/></r:careContactId>" * 40_000 + b"<r:careContactId>" + tail
+    began = time.process_time()
+    verdict = VALIDATORS.check_document(parse_xml(text))[2]
+    assert time.process_time() - began < 5
+    assert len(verdict.violations) == 20
+    assert verdict.violations[-1].path.endswith("/r:careContactId[20]")
+
+
 def test_default_namespace_gets_a_prefix_in_paths() -> None:
     text = f"""<GetDiagnosis xmlns="{DIAGNOSIS.namespace}"><patientId>
       <id xmlns="urn:riv:clinicalprocess:healthcond:description:2">1</id></patientId></GetDiagnosis>"""
@@ -146,7 +160,7 @@ def test_mutants_are_told_where_lxml_finds_them_and_each_path_finds_one_element(
         payload = read_head(root).payload
         assert payload is not None
         mutant = Mutator(payload, tags(payload)).mutant(seed)
-        payload.getparent().replace(payload, mutant)  # type: ignore[union-attr]
+        payload.getparent().replace(payload, mutant)
         root = parse_xml(etree.tostring(root.getroottree()))
         payload = read_head(root).payload
         if payload is None or payload.tag not in (contract.request, contract.response):
@@ -209,3 +223,11 @@ def plant(payload: etree._Element, values: list[str], dice: random.Random) -> No
                 partial(element.append, etree.Comment(name)),
             ]
         )()
+
+
+def test_schema_below_a_folder_with_a_percent_sign_is_explained_too(tmp_path: Path) -> None:
+    contract = contract_of(tmp_path / "100%20 å", '<xs:element name="question" type="xs:int"/>')
+    verdict = Validators(Contracts([contract])).check(
+        contract, parse_xml(f'<Ask xmlns="{contract.namespace}"><question>x</question></Ask>'.encode()), "request"
+    )
+    assert [one.reason for one in verdict.violations] == ["'x' is not a valid xs:int"]

@@ -79,5 +79,5 @@ def test_folder_that_does_not_exist_holds_no_contracts(tmp_path: Path) -> None:
 
 def test_broken_release_is_reported_by_file(tmp_path: Path) -> None:
     more = second_release(tmp_path, "</xs:schema>", "")
-    with pytest.raises(ContractFileError, match=r"GetDiagnosis.*_2\.0.*: line \d+"):
+    with pytest.raises(ContractFileError, match=r"Interaction_2\.0.*: line \d+"):
         Contracts.load(SHIPPED, more)

@@ -14,6 +14,7 @@ from rivta.contracts.validation import Validators
 from rivta.soap.head import read_head
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml
+from tests.contracts.releases import contract_of
 
 SHIPPED = shipped.folder("contracts") / "xsd"
 CONTRACTS = Contracts.load(SHIPPED)
@@ -30,10 +31,30 @@ def texts(payload: bytes, local_name: str) -> set[str | None]:
 
 
 @each_contract
-@pytest.mark.parametrize("patient", [None, "198507099805", "197010632391", "TNX-19850709-1"])
+@pytest.mark.parametrize("patient", [None, "198507099805", "197010632391"])
 def test_request_and_response_are_valid(contract: Contract, patient: str | None) -> None:
     assert VALIDATORS.check(contract, parse_xml(samples.request(contract, patient)), "request").valid
     assert VALIDATORS.check(contract, parse_xml(samples.response(contract, patient)), "response").valid
+
+
+def test_request_and_response_may_be_about_a_patient_with_a_local_reserve_number() -> None:
+    assert VALIDATORS.check(DIAGNOSIS, parse_xml(samples.request(DIAGNOSIS, "TNX-19850709-1")), "request").valid
+    assert VALIDATORS.check(DIAGNOSIS, parse_xml(samples.response(DIAGNOSIS, "TNX-19850709-1")), "response").valid
+
+
+@pytest.mark.parametrize("patient", ["198507099805", "197010632391", "TNX-19850709-1"])
+def test_whom_a_request_is_about_is_found_where_the_sample_has_its_test_person(patient: str) -> None:
+    asked = parse_xml(samples.request(DIAGNOSIS, patient))
+    assert samples.patient_of(DIAGNOSIS, asked) == patient
+
+
+def test_without_a_sample_a_request_is_about_the_first_personal_number_in_it(tmp_path: Path) -> None:
+    contract = contract_of(tmp_path, '<xs:element name="question" maxOccurs="9"/>')
+    asked = (
+        f'<Ask xmlns="{contract.namespace}"><question>20240101120000</question><question>198507099805</question></Ask>'
+    )
+    assert samples.patient_of(contract, parse_xml(asked.encode())) == "198507099805"
+    assert samples.patient_of(contract, parse_xml(asked.replace("198507099805", "no number").encode())) is None
 
 
 def test_request_asks_for_everything_about_the_patient() -> None:
@@ -79,7 +100,7 @@ def test_payload_with_declaration_and_other_charset_fits_in_an_envelope() -> Non
 
 def test_contract_without_a_sample_says_which_file_is_missing(tmp_path: Path) -> None:
     shutil.copytree(DIAGNOSIS.folder, tmp_path / "domain", ignore=shutil.ignore_patterns("samples"))
-    (contract,) = read_domain(tmp_path / "domain")
+    contract = next(one for one in read_domain(tmp_path / "domain") if one.name == "GetDiagnosis")
     with pytest.raises(
         FileNotFoundError, match=r"GetDiagnosis:2 came without a sample request: .*GetDiagnosis_2\.0\.request\.xml"
     ):

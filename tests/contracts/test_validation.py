@@ -10,8 +10,10 @@ from rivta import shipped
 from rivta.contracts import samples
 from rivta.contracts.archive import ContractFileError
 from rivta.contracts.installed import Contracts, UnknownContract
-from rivta.contracts.validation import Message, Validators, compile_schema
+from rivta.contracts.validation import Message, Validators, check_fault, compile_schema, fault_in
 from rivta.contracts.verdict import Verdict
+from rivta.soap.head import read_head
+from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml
 
 SHIPPED = shipped.folder("contracts") / "xsd"
@@ -29,7 +31,8 @@ def check_with_header(entry: str, message: Message = "request") -> Verdict:
     """The verdict on a sound payload under a header that holds `entry`."""
     header = parse_xml(
         f"""<s:Header xmlns:s="{SOAP}" xmlns:h="urn:riv:interoperability:headers:1"
-          xmlns:r="urn:riv:itintegration:registry:1">{entry}</s:Header>""".encode()
+          xmlns:r="urn:riv:itintegration:registry:1"
+          xmlns:r2="urn:riv:infrastructure:itintegration:registry:2">{entry}</s:Header>""".encode()
     )
     return VALIDATORS.check(DIAGNOSIS, payload(message), message, header)
 
@@ -217,3 +220,87 @@ def test_schema_that_does_not_compile_is_named_with_its_line(tmp_path: Path) -> 
 @pytest.mark.parametrize("contract", list(CONTRACTS), ids=[contract.short_name for contract in CONTRACTS])
 def test_every_contract_can_be_made_ready_beforehand(contract: object) -> None:
     VALIDATORS.compile(contract, explaining=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prefix", ["r", "r2"])
+def test_logical_address_is_checked_in_both_forms_that_the_registry_was_released_with(prefix: str) -> None:
+    assert check_with_header(f"<{prefix}:LogicalAddress>SE2321000016-KS</{prefix}:LogicalAddress>").valid
+    assert not check_with_header(f"<{prefix}:LogicalAddress><b/></{prefix}:LogicalAddress>").valid
+
+
+@pytest.mark.parametrize("name", ["GetSupportedServiceContracts:2", "GetLogicalAddresseesByServiceContract:2"])
+@pytest.mark.parametrize(
+    "entry", ["urn:riv:itintegration:registry:1", "urn:riv:infrastructure:itintegration:registry:2"]
+)
+def test_request_to_version_2_of_the_registry_is_read_and_valid_with_either_address_entry(
+    name: str, entry: str
+) -> None:
+    """The samples have the form of version 1, which all other contracts have; both are in use."""
+    contract = CONTRACTS.find(name)
+    sent = samples.envelope(samples.request(contract), "SE2321000016-KS")
+    assert b"urn:riv:itintegration:registry:1" in sent
+    root = parse_xml(sent.replace(b"urn:riv:itintegration:registry:1", entry.encode()))
+    head = read_head(root)
+    assert (head.profile, head.logical_address) == (Profile.RIVTABP21, "SE2321000016-KS")
+    assert VALIDATORS.check_document(root) == (contract, "request", Verdict(valid=True))
+
+
+@pytest.mark.parametrize(
+    ("namespace", "near"),
+    [
+        ("urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:1", r"; did you mean \S+GetDiagnosisResponder:2\?$"),
+        ("urn:riv:clinicalproces:healthcond:description:GetDiagnosisResponder:2", r"; did you mean \S+GetDiagnosisResponder:2( or .*)?\?$"),
+        ("urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:4", r"; did you mean \S+GetCareContactsResponder:2 or \S+:3\?$"),
+        ("urn:something:else", "urn:something:else$"),
+    ],
+)  # fmt: skip
+def test_message_that_no_contract_has_is_told_the_near_ones(namespace: str, near: str) -> None:
+    with pytest.raises(UnknownContract, match=near):
+        VALIDATORS.check_document(parse_xml(f'<a xmlns="{namespace}"/>'.encode()))
+
+
+def fault(parts: str, namespace: str = SOAP) -> etree._Element:
+    found = fault_in(
+        parse_xml(
+            f'<s:Envelope xmlns:s="{SOAP}"><s:Body><f:Fault xmlns:f="{namespace}">{parts}</f:Fault></s:Body></s:Envelope>'.encode()
+        )
+    )
+    assert found is not None
+    return found
+
+
+CODE, STRING, DETAIL = "<faultcode>s:Server</faultcode>", "<faultstring>VP009</faultstring>", "<detail><x/></detail>"
+
+
+@pytest.mark.parametrize(
+    ("parts", "reasons"),
+    [
+        (CODE + STRING, []),
+        (CODE + STRING + "<faultactor>a</faultactor>" + DETAIL, []),
+        (CODE, ["faultstring is missing"]),
+        ("", ["faultcode is missing", "faultstring is missing"]),
+        (STRING + CODE, ["its parts have to be faultcode, faultstring, faultactor, detail, in this order and once each"]),
+        (CODE + CODE + STRING, ["its parts have to be faultcode, faultstring, faultactor, detail, in this order and once each"]),
+        (CODE + STRING + "<s:detail/>", ["is not a part of a SOAP fault"]),
+    ],
+)  # fmt: skip
+def test_fault_has_the_form_that_soap_gives_it(parts: str, reasons: list[str]) -> None:
+    verdict = check_fault(fault(parts))
+    assert [one.reason for one in verdict.violations] == reasons
+    assert verdict.valid == (not reasons)
+
+
+def test_fault_of_soap_12_is_none_of_ours() -> None:
+    (violation,) = check_fault(fault("", "http://www.w3.org/2003/05/soap-envelope")).violations
+    assert "SOAP 1.1" in violation.reason
+
+
+def test_what_is_no_fault_is_none() -> None:
+    assert fault_in(payload()) is None
+    assert fault_in(parse_xml(f'<s:Envelope xmlns:s="{SOAP}"><s:Body/></s:Envelope>'.encode())) is None
+
+
+def test_line_of_a_violation_far_down_is_the_right_one() -> None:
+    text = samples.request(DIAGNOSIS).replace(b"<r:patientId>", b"\n" * 100_000 + b"<r:wrong/><r:patientId>")
+    (violation, *_) = VALIDATORS.check_document(parse_xml(text))[2].violations
+    assert violation.line > 100_000

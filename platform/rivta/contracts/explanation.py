@@ -3,7 +3,8 @@
 import copy
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,17 +14,23 @@ from lxml import etree
 
 from rivta.contracts.archive import imported_files, read_contract_file
 from rivta.soap import namespaces
+from rivta.soap.xml import schema_errors
 
 if TYPE_CHECKING:
     from xmlschema import XMLSchema10, XMLSchemaValidationError
     from xmlschema.validators import XsdPatternFacets
 
-# xmlschema takes about 15 us an element, in which nothing else runs; above this, lxml's own words have to do.
+# xmlschema takes about 15 us an element, in which nothing else runs; above this, lxml's own words have to do, and those
+# are had in another way (see `rivta.soap.xml.fits_schema`).
 _MAX_EXPLAINED_ELEMENTS = 2_000
 _MAX_PLACES = 20
 _MAX_QUOTED = 60
 _MAX_LISTED = 12
 _MAX_DOCUMENTATION = 120
+
+# Among a hundred thousand siblings, in which counting by hand would hold everything up.
+_ELDERS = etree.XPath("count(preceding-sibling::*)")
+_ELDER_NAMESAKES = etree.XPath("count(preceding-sibling::*[local-name() = $local and namespace-uri() = $namespace])")
 
 _ENVELOPE_NAMES = frozenset(
     f"{{{namespace}}}{local}"
@@ -104,12 +111,13 @@ class Names:
         return tuple(sorted((prefix, namespace) for namespace, prefix in self._prefixes.items()))
 
     def _step(self, element: etree._Element) -> str:
-        tag, parent = str(element.tag), element.getparent()
-        siblings = list(parent.iterchildren(etree.Element)) if parent is not None else [element]
+        tag = str(element.tag)
         if tag not in self._known:
-            return f"*[{siblings.index(element) + 1}]"
-        namesakes = [sibling for sibling in siblings if sibling.tag == tag]
-        return self.written(tag) + (f"[{namesakes.index(element) + 1}]" if len(namesakes) > 1 else "")
+            return f"*[{_counted(_ELDERS(element)) + 1}]"
+        name = etree.QName(tag)
+        elders = _counted(_ELDER_NAMESAKES(element, local=name.localname, namespace=name.namespace or ""))
+        is_alone = not elders and next(element.itersiblings(tag), None) is None
+        return self.written(tag) + ("" if is_alone else f"[{elders + 1}]")
 
     def _prefix(self, namespace: str) -> str:
         if namespace not in self._prefixes:
@@ -126,13 +134,19 @@ class Names:
 
 
 def wrong_root(
-    element: etree._Element, expected: str, *, message: str, is_other_message: bool, names: Names
+    element: etree._Element, expected: Sequence[str], *, message: str, is_other_message: bool, names: Names
 ) -> Finding:
     """The finding for a body whose element is not the one that this message of the contract has."""
     tag = str(element.tag)
+    wanted = " or ".join(map(names.written, expected))
     other = f" is the contract's {'response' if message == 'request' else 'request'}" if is_other_message else ""
-    rest = f"{other or ' is not an element of this contract'}; expected its {message} {names.written(expected)}"
+    rest = f"{other or ' is not an element of this contract'}; expected its {message} {wanted}"
     return Finding(element=element, reason=names.written(tag) + rest, private_reason=names.private(tag) + rest)
+
+
+def is_long(element: etree._Element) -> bool:
+    """Whether it holds more elements than are explained one by one."""
+    return next(islice(element.iter(etree.Element), _MAX_EXPLAINED_ELEMENTS, None), None) is not None
 
 
 class Explainer:
@@ -166,6 +180,8 @@ class Explainer:
         `originals` gives the element of the message for each element of an adjusted copy. lxml's places stand; of
         xmlschema's, only those below a place where lxml stops reading are added.
         """
+        if is_long(element):
+            return self._explain_long(element, originals)
         with self._lock:
             entries = self._log(element)
             worded = self._worded(element)
@@ -183,6 +199,16 @@ class Explainer:
                 findings += [_from_log(entry, place, origin) for entry in places[place]]
         return list(dict.fromkeys(findings))
 
+    def _explain_long(
+        self, element: etree._Element, originals: Mapping[etree._Element, etree._Element]
+    ) -> list[Finding]:
+        """In lxml's words, and without the lock: whoever sends a giant must not have others wait for it."""
+        findings = [
+            _from_log(_LogEntry("", error.type_name, error.text), error.element, _original(error.element, originals))
+            for error in schema_errors(element, self._schema, most=_MAX_PLACES)
+        ]
+        return list(dict.fromkeys(findings))
+
     def _log(self, element: etree._Element) -> list[_LogEntry]:
         self._schema.validate(element)
         log: Any = self._schema.error_log  # lxml's stubs leave it empty
@@ -194,8 +220,6 @@ class Explainer:
     def _worded(self, element: etree._Element) -> dict[etree._Element, list["XMLSchemaValidationError"]]:
         """xmlschema's errors by the element of the message that they are about."""
         elements = list(element.iter(etree.Element))
-        if len(elements) > _MAX_EXPLAINED_ELEMENTS:
-            return {}
         # xmlschema takes comments for children.
         bare = copy.deepcopy(element)
         bare.tail = None
@@ -213,7 +237,10 @@ class Explainer:
         if self._wording is None:
             from xmlschema import XMLSchema10  # 70 ms, and only a message that breaks its contract needs it
 
-            self._wording = XMLSchema10(str(self._path), allow="local")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Lax: what lxml accepts must be explained, whatever xmlschema thinks of the schema.
+                self._wording = XMLSchema10(self._path.resolve().as_uri(), allow="local", validation="lax")
         return self._wording
 
 
@@ -347,6 +374,11 @@ def _element_names(path: Path) -> Iterator[str]:
             if (name := element.get("name")) is not None:
                 yield name
                 yield f"{{{target}}}{name}"
+
+
+def _counted(number: Any) -> int:
+    """What XPath counted, which it says as a float."""
+    return int(number)
 
 
 def _quoted(value: str) -> str:

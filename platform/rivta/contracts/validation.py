@@ -2,18 +2,19 @@
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from lxml import etree
 
 from rivta.contracts.archive import Contract, ContractFileError, read_contract_file
-from rivta.contracts.explanation import Explainer, Finding, Names, wrong_root
+from rivta.contracts.explanation import Explainer, Finding, Names, is_long, wrong_root
 from rivta.contracts.installed import Contracts, UnknownContract
 from rivta.contracts.verdict import Verdict, Violation
 from rivta.soap import namespaces
 from rivta.soap.head import read_head
+from rivta.soap.xml import fits_schema
 
 Message = Literal["request", "response"]
 
@@ -26,9 +27,37 @@ _ENVELOPES = tuple(f"{{{namespace}}}Envelope" for namespace in _SOAP)
 _PROCESSING_STATUS = f"{{{namespaces.INTEROPERABILITY_HEADERS}}}ProcessingStatus"
 _HEADER_ENTRIES = (
     f"{{{namespaces.REGISTRY_1}}}LogicalAddress",
+    f"{{{namespaces.REGISTRY_2}}}LogicalAddress",
     f"{{{namespaces.INTEROPERABILITY_HEADERS}}}Actor",
     _PROCESSING_STATUS,
 )
+
+
+# SOAP 1.1, section 4.4: what a fault holds, in this order and without a namespace; the first two have to be there.
+_FAULT_PARTS = ("faultcode", "faultstring", "faultactor", "detail")
+
+
+def fault_in(root: etree._Element) -> etree._Element | None:
+    """The SOAP fault that a document is, or that its body holds."""
+    payload = read_head(root).payload if root.tag in _ENVELOPES else root
+    return payload if payload is not None and payload.tag in _FAULTS else None
+
+
+def check_fault(fault: etree._Element) -> Verdict:
+    """Whether a SOAP fault has the form that SOAP 1.1 gives it; it belongs to no contract."""
+    names = Names(fault)
+    names.learn(frozenset(_FAULT_PARTS))
+    children = list(fault.iterchildren(etree.Element))
+    wrong: list[tuple[etree._Element, str]] = []
+    if fault.tag != _FAULTS[0]:
+        wrong.append((fault, "a fault of SOAP 1.2; RIV-TA messages are SOAP 1.1"))
+    else:
+        wrong += [(fault, f"{name} is missing") for name in _FAULT_PARTS[:2] if fault.find(name) is None]
+        wrong += [(one, "is not a part of a SOAP fault") for one in children if one.tag not in _FAULT_PARTS]
+        known = [_FAULT_PARTS.index(str(one.tag)) for one in children if one.tag in _FAULT_PARTS]
+        if known != sorted(set(known)):
+            wrong.append((fault, f"its parts have to be {', '.join(_FAULT_PARTS)}, in this order and once each"))
+    return _verdict([Finding(element, reason, reason) for element, reason in wrong], names) if wrong else _VALID
 
 
 class Validators:
@@ -39,6 +68,15 @@ class Validators:
         self._lock = threading.Lock()
         self._compiled: dict[Path, _Compiled] = {}
         self._header_schemas = _schemas_of_header_entries(contracts.header_schemas)
+
+    def with_contracts(self, contracts: Contracts, *, forgetting: Callable[[Path], bool]) -> "Validators":
+        """Validators of other contracts; schemas stay compiled unless `forgetting` says that they may have changed."""
+        other = Validators(contracts)
+        wanted = {contract.schema for contract in contracts} | set(other._header_schemas.values())
+        with self._lock:
+            kept = {path: one for path, one in self._compiled.items() if path in wanted and not forgetting(path)}
+        other._compiled.update(kept)
+        return other
 
     def accepts(
         self, contract: Contract, payload: etree._Element, message: Message, header: etree._Element | None = None
@@ -61,7 +99,7 @@ class Validators:
             return _VALID
         names = Names(payload)
         findings: list[Finding] = []
-        for entry in misfits:
+        for entry in misfits[:MAX_VIOLATIONS]:
             findings += self._explain_entry(entry, names)
         if not fits:
             findings += self._schema(contract.schema).explain(payload, names, contract=contract, message=message)
@@ -91,8 +129,10 @@ class Validators:
         namespace = etree.QName(payload).namespace
         contract = self._contracts.get(namespace or "")
         if contract is None:
-            raise UnknownContract(f"no installed contract has the namespace {namespace or '(none)'}")
-        return contract, "response" if payload.tag == contract.response else "request"
+            near = self._contracts.near(namespace or "")
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownContract(f"no installed contract has the namespace {namespace or '(none)'}{meant}")
+        return contract, "response" if payload.tag in contract.responses else "request"
 
     def compile(self, contract: Contract, *, explaining: bool = False) -> None:
         """Makes ready now what `check` would make when first needed; ContractFileError when it cannot.
@@ -113,8 +153,8 @@ class Validators:
     def _fits(self, contract: Contract, payload: etree._Element, message: Message) -> bool:
         if message == "response" and payload.tag in _FAULTS:
             return True
-        expected = contract.request if message == "request" else contract.response
-        return payload.tag == expected and self._schema(contract.schema).accepts(payload)
+        expected = contract.requests if message == "request" else contract.responses
+        return payload.tag in expected and self._schema(contract.schema).accepts(payload)
 
     def _misfits(self, header: etree._Element) -> list[etree._Element]:
         """The known header entries that do not fit their schema."""
@@ -139,7 +179,7 @@ class _Compiled:
         self.explainer = Explainer(path, compile_schema(path))
 
     def accepts(self, element: etree._Element) -> bool:
-        return self._decides.validate(element)
+        return fits_schema(element, self._decides) if is_long(element) else self._decides.validate(element)
 
     def explain(
         self,
@@ -151,10 +191,11 @@ class _Compiled:
         originals: Mapping[etree._Element, etree._Element] | None = None,
     ) -> list[Finding]:
         names.learn(self.explainer.vocabulary)
-        expected = None if contract is None else contract.request if message == "request" else contract.response
-        if contract is not None and expected is not None and element.tag != expected:
-            other = element.tag in (contract.request, contract.response)
-            return [wrong_root(element, expected, message=message, is_other_message=other, names=names)]
+        if contract is not None:
+            expected = contract.requests if message == "request" else contract.responses
+            if element.tag not in expected:
+                other = element.tag in (*contract.requests, *contract.responses)
+                return [wrong_root(element, expected, message=message, is_other_message=other, names=names)]
         return self.explainer.explain(element, names, originals or {})
 
 

@@ -19,12 +19,13 @@ class UnknownSchema(LookupError):
     """No schema of the contract is imported by that location."""
 
 
-def contract_path(contract: Contract, profile: Profile) -> str:
+def contract_path(contract: Contract, profile: Profile | None) -> str:
     """The contract's path below a platform's URL, as `itintegration/monitoring/PingForConfiguration/1/rivtabp21`."""
-    return "/".join((*contract.domain.split(":"), contract.name, str(contract.major), profile.value.lower()))
+    last = [profile.value.lower()] if profile else []
+    return "/".join((*contract.domain.split(":"), contract.name, str(contract.major), *last))
 
 
-def find_by_path(contracts: Iterable[Contract], path: str) -> tuple[Contract, Profile] | None:
+def find_by_path(contracts: Iterable[Contract], path: str) -> tuple[Contract, Profile | None] | None:
     """The contract and profile whose WSDL is at `path`, in any case and with or without a leading slash."""
     wanted = path.strip("/").lower()
     for contract in contracts:
@@ -45,27 +46,35 @@ def not_found_text(contracts: Iterable[Contract], base_url: str) -> str:
     return "\n".join(("No wsdl found on this path, following wsdl paths is available:", *lines))
 
 
-def wsdl(contract: Contract, profile: Profile, base_url: str) -> bytes:
+def wsdl(contract: Contract, profile: Profile | None, base_url: str) -> bytes:
     """The contract's WSDL, its endpoint and imports at `base_url` (a platform's `https://host:port/vp`).
 
     Raises LookupError when the contract has none for the profile.
     """
+    return wsdl_at(_url(base_url, contract_path(contract, profile)), contract, profile)
+
+
+def wsdl_at(own_url: str, contract: Contract, profile: Profile | None) -> bytes:
+    """The same for a service that has a URL of its own."""
     file = _wsdl_file(contract, profile)
     root = read_contract_file(file)
-    own_url = _url(base_url, contract_path(contract, profile))
     for address in root.iter(_SOAP_ADDRESS):
         address.set("location", own_url)
     return _with_imports_at(own_url, root, file, _Imports(contract, profile))
 
 
-def schema(contract: Contract, profile: Profile, location: str, base_url: str) -> bytes:
+def schema(contract: Contract, profile: Profile | None, location: str, base_url: str) -> bytes:
     """The schema that the WSDL, or a schema below it, imports by `location`; its own imports are at `base_url` too.
 
     Raises UnknownSchema, in the incumbent's words, and LookupError when the contract has no WSDL for the profile.
     """
+    return schema_at(_url(base_url, contract_path(contract, profile)), contract, profile, location)
+
+
+def schema_at(own_url: str, contract: Contract, profile: Profile | None, location: str) -> bytes:
+    """The same for a service that has a URL of its own."""
     imports = _Imports(contract, profile)
     file = imports.file(location)
-    own_url = _url(base_url, contract_path(contract, profile))
     return _with_imports_at(own_url, read_contract_file(file), file, imports)
 
 
@@ -75,7 +84,7 @@ class _Imports:
     Where the same spelling means another file elsewhere, the farther of the two is keyed by its path in the release.
     """
 
-    def __init__(self, contract: Contract, profile: Profile) -> None:
+    def __init__(self, contract: Contract, profile: Profile | None) -> None:
         self._folder = contract.folder
         self._files: dict[str, Path] = {}
         for location, file in imported_files(_wsdl_file(contract, profile), self._folder):
@@ -102,11 +111,11 @@ def _with_imports_at(own_url: str, root: etree._Element, file: Path, imports: _I
     return etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=True)
 
 
-def _wsdl_file(contract: Contract, profile: Profile) -> Path:
+def _wsdl_file(contract: Contract, profile: Profile | None) -> Path:
     for served, file in contract.wsdls:
         if served is profile:
             return file
-    raise LookupError(f"{contract.short_name} has no WSDL for {profile.value}")
+    raise LookupError(f"{contract.short_name} has no WSDL for {profile.value if profile else 'any profile'}")
 
 
 def _url(base_url: str, path: str) -> str:
