@@ -1,7 +1,7 @@
 """Tables for tests: YAML as an operator writes it, read and compiled as the platform does."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,14 @@ class FakeContracts:
         raise LookupError(f"contract {text!r} is not installed")
 
 
+_IN_FORCE = FakeContracts()
+
+
+def contracts_in_force() -> FakeContracts:
+    """The same each time: nothing is installed meanwhile."""
+    return _IN_FORCE
+
+
 def written(folder: Path, **files: str) -> Path:
     """`folder` with a YAML file for each name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,10 +68,12 @@ def checked(
     hsa: HsaTree | None = None,
     variables: Mapping[str, str] = VARIABLES,
     own: tuple[str, ...] = (),
+    tls_targets: Collection[str] | None = None,
     now: datetime = NOW,
 ) -> Report:
     """The report on one file of tables."""
-    return check(read(folder, tables=text), Surroundings(hsa or HsaTree(), variables, own), now=now)
+    surroundings = Surroundings(hsa or HsaTree(), variables, own, tls_targets)
+    return check(read(folder, tables=text), surroundings, now=now)
 
 
 def compiled(

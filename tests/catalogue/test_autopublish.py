@@ -12,10 +12,19 @@ from sqlalchemy import Engine
 
 from rivta.catalogue.autopublish import Autopublisher, Folders, Result, State
 from rivta.catalogue.compile import read_current
-from rivta.catalogue.publications import HsaVersions, Publications, PublicationsUnavailable
+from rivta.catalogue.lint import Report
+from rivta.catalogue.publications import (
+    Conditions,
+    ConfirmationNeeded,
+    HsaVersions,
+    Publications,
+    PublicationsUnavailable,
+    candidate,
+)
 from rivta.catalogue.serving import CurrentTable
+from rivta.soap.identifiers import ContractNamespace
 from rivta.store.engine import open_database
-from tests.catalogue.tables import NOW, VARIABLES, FakeContracts
+from tests.catalogue.tables import NOW, VARIABLES, FakeContract, FakeContracts, checked
 
 BASE = """\
 components: {SE2321000016-A: {name: a}}
@@ -33,6 +42,7 @@ class Node:
     now: datetime = NOW
     publishes: bool = True
     results: list[Result] = field(default_factory=list)
+    contracts: FakeContracts = field(default_factory=FakeContracts)
 
     def __post_init__(self) -> None:
         self.draft = self.folder / "routing" / "national"
@@ -52,7 +62,7 @@ class Node:
             Folders(self.draft, self.hsa, self.tables),
             Publications(self.engine),
             HsaVersions(self.engine),
-            FakeContracts(),
+            lambda: self.contracts,
             variables=VARIABLES | variables,
             own_variables=("national",),
             publishes=self.publishes,
@@ -269,7 +279,10 @@ def test_a_rollback_pauses_publishing_until_somebody_publishes_on_purpose(node: 
     assert node.addresses == {"SE2321000016-KS"}
     report = node.autopublisher.report
     assert report is not None
-    node.publications.publish(report, author="robin", comment="fixed", now=node.now)
+    with pytest.raises(ConfirmationNeeded) as refusal:
+        node.publications.publish(report, author="robin", comment="fixed", now=node.now)
+    conditions = Conditions(confirmed=refusal.value.confirmation)
+    node.publications.append(candidate(report, author="robin", comment="fixed"), conditions, node.now)
     node.wait(1.5)
     assert (node.in_force, node.addresses) == (4, {"SE2321000016-DS"})
 
@@ -334,3 +347,86 @@ def test_replacing_a_file_by_renaming_is_one_change(node: Node) -> None:
     assert node.wait(1) == []
     os.replace(other, node.draft / "routes.yaml")
     assert node.wait(0.6) == [State.SWITCHED]
+
+
+@dataclass
+class OneMore(FakeContracts):
+    """Those four and one that is installed later."""
+
+    name: str
+
+    def find(self, text: str) -> FakeContract:
+        return (
+            FakeContract(ContractNamespace(f"urn:riv:x:{self.name}Responder:1"))
+            if text == self.name
+            else super().find(text)
+        )
+
+
+def test_a_draft_that_names_a_contract_is_read_again_once_that_is_installed(node: Node) -> None:
+    node.save("more", ROUTE.replace("-KS", "-SOS").replace("GetDiagnosis:2", "GetMore"))
+    assert node.start().state is State.REFUSED
+    assert node.wait(2) == []
+    node.contracts = OneMore("GetMore")
+    assert node.wait(0.15) == [State.SWITCHED]
+    assert node.addresses == {"SE2321000016-KS", "SE2321000016-SOS"}
+    assert node.wait(2) == []
+
+
+def test_a_tree_that_another_node_published_is_followed_and_not_undone(
+    node: Node, engine: Engine, tmp_path: Path
+) -> None:
+    node.start()
+    other = Node(tmp_path / "other", engine)
+    for name, text in (("base", BASE), ("routes", ROUTE)):
+        other.save(name, text)
+    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {parent: SE2321000016-RS}}", folder="hsa")
+    other.start()
+    node.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}}", folder="hsa")
+    assert node.wait(1) == [State.SWITCHED]
+    assert other.wait(1) == [State.SWITCHED]
+    table = other.worker.table
+    assert table is not None
+    assert (table.publication, table.hsa_version, table.ancestors("SE2321000016-KS")) == (1, 2, ("SE",))
+    other.autopublisher = other.keeper()
+    assert other.start().state is State.UNCHANGED  # its own files still hold the older tree
+    assert HsaVersions(engine).newest_number() == 2
+
+
+def test_a_node_starts_and_goes_on_without_the_database_and_says_so(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.start()
+
+    def away(*_: object) -> None:
+        raise PublicationsUnavailable("the database is away")
+
+    with monkeypatch.context() as patch:
+        for name in ("newest", "newest_number"):
+            patch.setattr(HsaVersions, name, away)
+            patch.setattr(Publications, name, away)
+        node.wait(1)
+        assert node.autopublisher.database_problem == "the database is away"
+        node.autopublisher, node.worker = node.keeper(), CurrentTable(node.tables)
+        assert node.start().state is State.UNAVAILABLE
+        assert (node.in_force, node.addresses) == (1, {"SE2321000016-KS"})
+        assert node.autopublisher.told is None
+        about = read_current(node.tables)["about"]
+        assert isinstance(about, dict)
+        assert (about["author"], about["time"]) == ("autopublish", NOW.isoformat())
+    node.wait(1.2)
+    assert (node.autopublisher.database_problem, node.autopublisher.problem) == (None, None)
+
+
+def test_what_another_node_publishes_is_in_force_within_a_second(node: Node, engine: Engine, tmp_path: Path) -> None:
+    node.start()
+    other = Node(tmp_path / "other", engine, publishes=False)
+    other.start()
+    for number in range(5):
+        other.publications.publish(checked_route(tmp_path, f"-N{number}"), author="k", comment="c", now=other.now)
+        other.wait(0.6)  # and a worker looks every quarter of a second
+        assert other.in_force == number + 2
+
+
+def checked_route(folder: Path, address: str) -> Report:
+    return checked(folder / f"r{address}", BASE + ROUTE.replace("-KS", address))

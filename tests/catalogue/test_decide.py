@@ -523,6 +523,13 @@ def test_a_flood_of_invented_addresses_does_not_fill_the_memory(tmp_path: Path) 
     assert len(cache) == 10
 
 
+def test_nor_does_one_of_long_addresses(tmp_path: Path) -> None:
+    cache = DecisionCache(table_of(tmp_path, routes="*"))
+    for number in range(10):
+        cache.decide(sender="K", contract=DIAGNOSIS, logical_address=f"{number}{'x' * 400}", now=NOW)
+    assert len(cache) == 0
+
+
 def test_the_same_question_gives_the_very_same_decision(tmp_path: Path) -> None:
     cache = DecisionCache(table_of(tmp_path, routes="X", permissions="X"))
     first = cache.decide(sender="K", contract=DIAGNOSIS, logical_address="X", now=NOW)
@@ -551,3 +558,10 @@ def test_a_route_carries_all_that_the_row_and_its_producer_address_say(tmp_path:
         "client_certificate": "c",
         "ca": "d",
     }
+
+
+def test_of_a_delimiter_address_fifty_parts_are_looked_at(tmp_path: Path) -> None:
+    table = table_of(tmp_path, routes="X")
+    address = "#".join(f"A{number}" for number in range(1000))
+    found = decide(table, sender="K", contract=DIAGNOSIS, logical_address=address, now=NOW)
+    assert (found.outcome, found.route_trace.count(",")) == (Outcome.NO_ROUTE, 50)

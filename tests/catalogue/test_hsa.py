@@ -69,3 +69,96 @@ def test_content_and_digest_say_what_is_in_the_tree_and_not_where_it_stood(tmp_p
     assert first.digest == second.digest != tree(A=None, B="A").digest
     assert HsaTree.from_content(first.content()).ancestors("B") == ("A", "SE")
     assert HsaTree.from_content(HsaTree().content()) == HsaTree()
+
+
+def cache(*units: str) -> bytes:
+    """An official cache: nobody minds its root's name or namespace."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><c:HsaUnits xmlns:c="urn:x"><startDate/>'
+        f"<c:hsaUnits>{''.join(units)}</c:hsaUnits></c:HsaUnits>"
+    ).encode()
+
+
+def unit(hsa_id: str, dn: str, name: str = "Unit") -> str:
+    return (
+        f"<c:hsaUnit><c:DN>{dn}</c:DN><c:hsaIdentity>{hsa_id}</c:hsaIdentity><other><name>x</name></other>"
+        f"<c:name>{name}</c:name></c:hsaUnit>"
+    )
+
+
+def test_the_official_cache_is_read_and_missing_levels_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "hsacache.xml").write_bytes(
+        cache(
+            unit("C", "ou=Clinic, ou=Not there,ou=Hospital,o=Region,c=SE", "Kliniken på Öland"),
+            unit("R", "o=Region,c=SE"),
+            unit("H", "ou=Hospital,o=Region,c=SE"),
+            unit("", "ou=Nameless,o=Region,c=SE"),
+        )
+    )
+    found, problems = read_hsa(tmp_path)
+    assert problems == ()
+    assert found.ancestors("C") == ("H", "R", "SE")
+    assert found.units["C"].name == "Kliniken på Öland"
+    assert sorted(found.units) == ["C", "H", "R"]
+
+
+def test_a_later_cache_replaces_units_of_an_earlier_one_and_yaml_adds_to_both(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(cache(unit("OLD", "o=Region,c=SE"), unit("H", "ou=H,o=Region,c=SE")))
+    (tmp_path / "b.xml").write_bytes(cache(unit("NEW", "o=Region,c=SE")))
+    written(tmp_path, c="units:\n  MINE: {parent: H}\n")
+    found, problems = read_hsa(tmp_path)
+    assert (problems, found.ancestors("MINE")) == ((), ("H", "NEW", "SE"))
+    assert "OLD" not in found.units
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (cache(unit("A", "o=A"), unit("B", "o=A")), "unit o=A stands here a second time"),
+        (cache(unit("A", "o=A"))[:-5], "line 1"),
+        (b"<!DOCTYPE x><x/>", "DOCTYPE"),
+        (b"", ""),
+    ],
+)
+def test_a_cache_that_is_broken_is_no_tree(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "hsacache.xml").write_bytes(content)
+    (problem,) = read_hsa(tmp_path)[1]
+    assert problem.file.endswith("hsacache.xml")
+    assert words in problem.message
+
+
+def test_a_cache_of_any_length_takes_little_memory(tmp_path: Path) -> None:
+    units = (unit(f"U{number}", f"ou=U{number},o=R,c=SE") for number in range(50_000))
+    (tmp_path / "hsacache.xml").write_bytes(cache(unit("R", "o=R,c=SE"), *units))
+    found, problems = read_hsa(tmp_path)
+    assert (len(found.units), problems) == (50_001, ())
+
+
+def test_a_cache_may_have_any_end_date_and_root_and_names_as_they_are(tmp_path: Path) -> None:
+    text = cache(unit("A", "o=A,c=SE", "Å & Ö".replace("&", "&amp;"))).decode()
+    text = text.replace("<startDate/>", "<c:endDate>never</c:endDate>").replace("urn:x", "urn:y")
+    (tmp_path / "hsacache.xml").write_text(text, encoding="utf-8")
+    found, problems = read_hsa(tmp_path)
+    assert (problems, found.units["A"].name) == ((), "Å & Ö")
+
+
+@pytest.mark.parametrize("lacking", ["hsaIdentity", "DN", "name"])
+def test_a_unit_that_lacks_what_it_must_have_is_left_out_and_told(
+    tmp_path: Path, lacking: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = {"hsaIdentity": "A", "DN": "o=A,c=SE", "name": "A", lacking: ""}
+    broken = "<hsaUnit>" + "".join(f"<{name}>{value}</{name}>" for name, value in fields.items()) + "</hsaUnit>"
+    (tmp_path / "hsacache.xml").write_bytes(cache(broken, unit("B", "o=B,c=SE")))
+    found, problems = read_hsa(tmp_path)
+    assert (problems, sorted(found.units)) == ((), ["B"])
+    assert f"has no {lacking} and is left out" in caplog.text
+
+
+def test_a_file_that_is_not_there_is_no_tree(tmp_path: Path) -> None:
+    (problem,) = read_hsa(tmp_path / "gone.xml")[1]
+    assert (problem.rule, "cannot be read" in problem.message) == ("unreadable", True)
+
+
+def test_blanks_between_the_parts_of_a_distinguished_name_mean_nothing(tmp_path: Path) -> None:
+    (tmp_path / "hsacache.xml").write_bytes(cache(unit("A", "o=A,c=SE"), unit("B", "ou=B ,  o=A , c=SE")))
+    assert read_hsa(tmp_path)[0].ancestors("B") == ("A", "SE")

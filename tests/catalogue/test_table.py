@@ -45,6 +45,13 @@ def test_listings_can_be_narrowed(table: Table) -> None:
     assert (route.client_certificate, route.ca) == ("own", "sit")
 
 
+def test_a_component_is_called_what_the_tables_call_it(tmp_path: Path) -> None:
+    table = compiled(tmp_path, 'components: {SE1-JS: {name: "Journal system"}}\n' + TABLE)
+
+    assert table.component_name("se1-js") == "Journal system"
+    assert table.component_name("C") is None
+
+
 def test_units_are_told_apart_by_case(table: Table) -> None:
     assert table.ancestors("SE1-A") == ("SE1-R", "SE")
     assert table.ancestors("se1-a") == ("SE",)

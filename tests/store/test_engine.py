@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, insert, inspect, select, text
+from sqlalchemy import Engine, create_engine, func, insert, inspect, select, text
 
 from rivta.store import schema
-from rivta.store.engine import DatabaseUnusable, open_database, writing
+from rivta.store.engine import DatabaseUnusable, catch_up, open_database, open_when_possible, writing
 
 
 def test_opening_makes_every_table(database: Engine) -> None:
@@ -199,6 +199,31 @@ class TestPostgresql:
 
         with pytest.raises(DatabaseUnusable, match=rf"127.0.0.1:{port}.*check that PostgreSQL answers"):
             open_database(f"postgresql+psycopg://rivta@127.0.0.1:{port}/rivta")
+
+
+class TestWithoutTheServer:
+    @pytest.mark.sockets
+    def test_one_that_is_down_is_waited_for(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+
+        engine, is_open = open_when_possible(f"postgresql+psycopg://rivta@127.0.0.1:{port}/rivta")
+
+        assert (is_open, catch_up(engine)) == (False, False)
+        engine.dispose()
+
+    @pytest.mark.sockets
+    def test_a_wrong_password_is_not(self, refusing_server: int) -> None:
+        with pytest.raises(DatabaseUnusable, match="check the password"):
+            open_when_possible(f"postgresql+psycopg://rivta:x@127.0.0.1:{refusing_server}/rivta?sslmode=disable")
+
+    def test_its_schema_is_made_when_it_is_back(self, database_url: str) -> None:
+        engine = create_engine(database_url)
+
+        assert catch_up(engine)
+
+        assert set(schema.metadata.tables) <= set(inspect(engine).get_table_names())
+        engine.dispose()
 
 
 @pytest.fixture

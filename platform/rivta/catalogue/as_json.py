@@ -37,7 +37,7 @@ def route_json(route: Route) -> dict[str, Any]:
         "component": route.component,
         "platform": route.platform,
         "url": route.url,
-        "profile": route.profile.value,
+        "profile": route.profile.value if route.profile else None,
         "valid_from": bound_text(route.valid_from),
         "valid_to": bound_text(route.valid_to, is_end=True),
         "source": route.source,
@@ -74,7 +74,14 @@ def publication_json(publication: "Publication") -> dict[str, Any]:
         "routes": publication.routes,
         "permissions": publication.permissions,
         "rollback_of": publication.rollback_of,
+        "approver": publication.approver,
+        "scheduled_for": _moment(publication.scheduled_for),
+        "files": None if publication.files is None else list(publication.files),
     }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def bound_text(moment: datetime | None, *, is_end: bool = False) -> str | None:

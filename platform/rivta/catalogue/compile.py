@@ -8,12 +8,16 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from rivta.catalogue import content as contents
 from rivta.catalogue.hsa import HsaTree
+from rivta.catalogue.row_ids import RowIds
 from rivta.catalogue.rows import (
+    Bound,
     Component,
+    NamedAddress,
     PermissionRow,
     Place,
     ProducerAddress,
@@ -37,17 +41,28 @@ CREATE TABLE contracts (id INTEGER PRIMARY KEY, namespace TEXT NOT NULL);
 CREATE TABLE files (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE producer_addresses (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, component TEXT NOT NULL, url TEXT NOT NULL, profile TEXT NOT NULL,
-    platform INTEGER NOT NULL, client_certificate TEXT, ca TEXT);
+    platform INTEGER NOT NULL, client_certificate TEXT, ca TEXT, component_key TEXT NOT NULL);
+CREATE TABLE components (id_key TEXT PRIMARY KEY, hsa_id TEXT NOT NULL, name TEXT) WITHOUT ROWID;
+CREATE TABLE logical_addresses (address_key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE units (id TEXT PRIMARY KEY, id_key TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE routes (
     address_key TEXT, contract INTEGER, ordinal INTEGER, address TEXT NOT NULL, producer INTEGER NOT NULL,
     valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL, file INTEGER NOT NULL, line INTEGER NOT NULL,
+    row_id INTEGER NOT NULL, instant_from TEXT, instant_to TEXT,
     PRIMARY KEY (address_key, contract, ordinal)) WITHOUT ROWID;
 CREATE TABLE permissions (
     address_key TEXT, contract INTEGER, consumer_key TEXT, ordinal INTEGER, address TEXT NOT NULL,
     consumer TEXT NOT NULL, agreement TEXT NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
     file INTEGER NOT NULL, line INTEGER NOT NULL, filters TEXT,
+    row_id INTEGER NOT NULL, instant_from TEXT, instant_to TEXT,
     PRIMARY KEY (address_key, contract, consumer_key, ordinal)) WITHOUT ROWID;
+"""
+# Made when all rows are there, which is faster. What a component has, and what a consumer may call with a contract.
+_INDEXES = """
+CREATE INDEX units_by_key ON units (id_key);
+CREATE INDEX producer_addresses_by_component ON producer_addresses (component_key);
+CREATE INDEX routes_by_producer ON routes (producer);
+CREATE INDEX permissions_by_consumer ON permissions (consumer_key, contract);
 """
 
 
@@ -105,10 +120,16 @@ def table_digest(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def switch_current(table: Path, *, publication: int, hsa_version: int) -> None:
-    """Make `table` the one in force: `current` beside it is replaced in one step. Removes all but the newest tables."""
+def switch_current(table: Path, *, publication: int, hsa_version: int, about: Mapping[str, str] | None = None) -> None:
+    """Make `table` the one in force: `current` beside it is replaced in one step. Removes all but the newest tables.
+
+    `about` is told of the publication besides, to be known when the database is away.
+    """
     folder = table.parent
-    state = {"file": table.name, "digest": table.stem, "publication": publication, "hsa_version": hsa_version}
+    state: dict[str, object] = {"file": table.name, "digest": table.stem}
+    state |= {"publication": publication, "hsa_version": hsa_version}
+    if about:
+        state["about"] = dict(about)
     write_file(folder / CURRENT, f"{json.dumps(state)}\n".encode(), mode=0o600)
     _remove_old(folder, keep=table)
 
@@ -149,7 +170,8 @@ def _write(path: Path, content: bytes, hsa: HsaTree, variables: Mapping[str, str
         writer = _Writer(connection, variables)
         writer.write(contents.rows(content))
         connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?)", _units(hsa))
-        connection.execute("CREATE INDEX units_by_key ON units (id_key)")
+        for statement in _INDEXES.strip().splitlines():
+            connection.execute(statement)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", {**meta, **writer.meta()}.items())
         connection.execute("COMMIT")
     except sqlite3.Error as error:
@@ -173,7 +195,9 @@ class _Writer:
         self._contracts: dict[str, int] = {}
         self._files: dict[str, int] = {}
         self._platforms: set[str] = set()
-        self._producers: dict[str, int] = {}
+        self._producers: dict[str, tuple[int, str, str]] = {}
+        self._mentioned: dict[str, str] = {}
+        self._route_ids, self._permission_ids = RowIds(), RowIds()
         self._resolution = Resolution()
         self._counts = {"routes": 0, "permissions": 0}
 
@@ -191,12 +215,19 @@ class _Writer:
                 batch.append(self._permission(row))
             elif isinstance(row, ProducerAddress):
                 batch.append(self._producer(row))
-            elif isinstance(row, Component) and row.platform:
-                self._platforms.add(row.hsa_id.lower())
+            elif isinstance(row, Component):
+                if row.platform:
+                    self._platforms.add(row.hsa_id.lower())
+                batch.append((row.hsa_id.lower(), row.hsa_id, row.name))
+            elif isinstance(row, NamedAddress):
+                batch.append((row.logical_address.lower(), row.name))
             elif isinstance(row, Resolution):
                 self._resolution = row
         self._flush(kind, batch)
         self._connection.executemany("INSERT INTO files VALUES (?, ?)", _numbered(self._files))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO components VALUES (?, ?, NULL)", sorted(self._mentioned.items())
+        )
 
     def meta(self) -> dict[str, str]:
         """Resolution rules and counts, as `Table` reads them."""
@@ -215,11 +246,17 @@ class _Writer:
         if not batch:
             return
         if kind is RouteRow:
-            self._connection.executemany("INSERT INTO routes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
+            self._connection.executemany("INSERT INTO routes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
         elif kind is PermissionRow:
-            self._connection.executemany("INSERT INTO permissions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
+            self._connection.executemany(
+                "INSERT INTO permissions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch
+            )
+        elif kind is Component:
+            self._connection.executemany("INSERT OR REPLACE INTO components VALUES (?, ?, ?)", batch)
+        elif kind is NamedAddress:
+            self._connection.executemany("INSERT OR REPLACE INTO logical_addresses VALUES (?, ?)", batch)
         elif kind is ProducerAddress:
-            self._connection.executemany("INSERT INTO producer_addresses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch)
+            self._connection.executemany("INSERT INTO producer_addresses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
 
     def _route(self, row: RouteRow) -> tuple[object, ...]:
         if row.producer_address not in self._producers:
@@ -227,18 +264,22 @@ class _Writer:
                 f"{row.place}: route to producer address {row.producer_address!r}, which does not exist"
             )
         self._counts["routes"] += 1
+        producer, url, profile = self._producers[row.producer_address]
         return (
             row.logical_address.lower(),
             self._contract(row.contract),
             self._counts["routes"],
             row.logical_address,
-            self._producers[row.producer_address],
+            producer,
             *_bounds(row),
             *self._place(row.place),
+            self._route_ids.number("route", row.logical_address, row.contract, url, profile, _text(row.valid_from)),
+            *_instants(row),
         )
 
     def _permission(self, row: PermissionRow) -> tuple[object, ...]:
         self._counts["permissions"] += 1
+        self._mentioned.setdefault(row.consumer.lower(), row.consumer)
         filters = [[part.domain, list(part.categories)] for part in row.filters]
         return (
             row.logical_address.lower(),
@@ -251,16 +292,25 @@ class _Writer:
             *_bounds(row),
             *self._place(row.place),
             json.dumps(filters) if filters else None,
+            self._permission_ids.number(
+                "permission", row.logical_address, row.contract, row.consumer, _text(row.valid_from)
+            ),
+            *_instants(row),
         )
 
     def _producer(self, row: ProducerAddress) -> tuple[object, ...]:
-        number = self._producers.setdefault(row.name, len(self._producers) + 1)
         try:
             url = resolve(row.url, self._variables)
         except UncompilableTable as error:
             raise UncompilableTable(f"{row.place}: producer address {row.name}: {error}") from error
-        is_platform = row.component.lower() in self._platforms
-        return number, row.name, row.component, url, row.profile.value, is_platform, row.client_certificate, row.ca
+        known = self._producers.get(row.name)
+        number = len(self._producers) + 1 if known is None else known[0]
+        self._producers[row.name] = (number, url, row.profile.value)
+        key = row.component.lower()
+        self._mentioned.setdefault(key, row.component)
+        is_platform = key in self._platforms
+        named = (row.client_certificate, row.ca)
+        return number, row.name, row.component, url, row.profile.value, is_platform, *named, key
 
     def _contract(self, namespace: str) -> int:
         key = namespace.lower()
@@ -280,6 +330,19 @@ def _numbered(names: Mapping[str, int]) -> Iterator[tuple[int, str]]:
 def _bounds(row: RouteRow | PermissionRow) -> tuple[int, int]:
     first, last = opens(row.valid_from), closes(row.valid_to)
     return ALWAYS if first is None else microseconds(first), NEVER if last is None else microseconds(last)
+
+
+def _instants(row: RouteRow | PermissionRow) -> tuple[str | None, str | None]:
+    """The bounds that are written as instants, with the offset they are written with; None for days and for none."""
+    return _instant(row.valid_from), _instant(row.valid_to)
+
+
+def _instant(bound: Bound | None) -> str | None:
+    return bound.isoformat() if isinstance(bound, datetime) else None
+
+
+def _text(bound: Bound | None) -> str:
+    return "" if bound is None else bound.isoformat()
 
 
 @contextlib.contextmanager

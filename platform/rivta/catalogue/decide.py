@@ -12,6 +12,9 @@ from rivta.catalogue.table import ALWAYS, NEVER, PermissionRecord, RouteRecord, 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
+_LONGEST_KEPT = 200
+"""Characters of the contract and address of a decision that is remembered: those of real ones are shorter."""
+
 RowRecord = TypeVar("RowRecord", RouteRecord, PermissionRecord)
 
 
@@ -81,7 +84,8 @@ def hold(table: Table, *, sender: str, contract: str | None, logical_address: st
 class DecisionCache:
     """Decisions already made by one table, each until a row it rests on opens or closes; goes with the table.
 
-    Bounded: when full, the oldest goes, so that a flood of invented addresses costs look-ups and no memory.
+    Bounded: when full, the oldest goes, and what has a long address is not kept, so that a flood of invented addresses
+    costs look-ups and no memory.
     """
 
     __slots__ = ("_holdings", "_size", "table")
@@ -98,6 +102,8 @@ class DecisionCache:
         if holding is not None and holding[1] <= now < holding[2]:
             return holding[0]
         holding = hold(self.table, sender=sender, contract=contract, logical_address=logical_address, now=now)
+        if len(logical_address or "") + len(contract or "") > _LONGEST_KEPT:
+            return holding.decision
         if len(self._holdings) >= self._size:
             self._holdings.pop(next(iter(self._holdings)), None)
         self._holdings[key] = holding

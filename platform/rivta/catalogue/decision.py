@@ -18,7 +18,8 @@ class Route:
     component: HsaId
     """The service component (producer) behind the producer address."""
     url: str
-    profile: Profile
+    profile: Profile | None
+    """None: one that the platform does not know, in a table of another making."""
     valid_from: datetime | None
     valid_to: datetime | None
     """Instants, the first inside and the last outside the validity; None is unbounded."""
@@ -29,6 +30,16 @@ class Route:
     client_certificate: str | None = None
     ca: str | None = None
     """Named identity to call the producer with, and the trust to check it by; None is the platform's own."""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the producer is called by TLS."""
+        return self.url[:6].lower() == "https:"
+
+    @property
+    def is_own_service(self) -> bool:
+        """Whether the platform itself is the producer: its keeper, behind a Unix socket."""
+        return self.url[:5].lower() == "unix:"
 
 
 @dataclass(frozen=True, slots=True)

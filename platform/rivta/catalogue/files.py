@@ -1,7 +1,7 @@
 """The draft: `routing/<platform>/*.yaml` read and merged, with every mistake named by file and line."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Protocol
 
 import yaml
 
+from rivta.catalogue.checks.rules import RULES, is_acceptable
 from rivta.catalogue.marked_yaml import YamlFile, is_null, yaml_files
 from rivta.catalogue.rows import (
     Bound,
@@ -28,11 +29,11 @@ from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, Pro
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _YEARS = range(1900, 10_000)
 
-_COMPONENT = ("name", "platform")
-_PRODUCER_ADDRESS = ("component", "url", "profile", "client_certificate", "ca")
-_LOGICAL_ADDRESS = ("name",)
-_ROUTE = ("logical_address", "contracts", "producer_address", "valid_from", "valid_to")
-_PERMISSION = ("consumer", "logical_address", "contracts", "agreement", "valid_from", "valid_to", "filters")
+_COMPONENT = ("name", "platform", "accept")
+_PRODUCER_ADDRESS = ("component", "url", "profile", "client_certificate", "ca", "accept")
+_LOGICAL_ADDRESS = ("name", "accept")
+_ROUTE = ("logical_address", "contracts", "producer_address", "valid_from", "valid_to", "accept")
+_PERMISSION = ("consumer", "logical_address", "contracts", "agreement", "valid_from", "valid_to", "filters", "accept")
 _RESOLUTION = ("hsa_climb", "delimiter", "delimiter_contracts", "delimiter_senders")
 _HSA_CLIMB = ("routes", "permissions", "except")
 
@@ -62,17 +63,29 @@ class Reading:
     """Names of components and producer addresses that are there but could not be read: no use complaining of both."""
     is_whole: bool
     """Every file was at least YAML."""
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    """What each file held when it was read, by its name."""
+    accepted: Mapping[Place, Mapping[str, str]] = field(default_factory=dict)
+    """Warnings of lint that a row says are as they should be: rule to reason."""
 
 
-def read_draft(*paths: Path, contracts: ContractsByName, relative_to: Path | None = None) -> Reading:
+def read_draft(
+    *paths: Path,
+    contracts: ContractsByName,
+    relative_to: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Reading:
     """The draft in `paths`, each a file or a folder of `*.yaml`; files are called by their path below `relative_to`.
 
-    Raises nothing: what cannot be read is a problem. A missing or empty file set is an empty draft.
+    `progress` is told how many files are read, and how many there are. Raises nothing: what cannot be read is a
+    problem. A missing or empty file set is an empty draft.
     """
     reader = _DraftReader(contracts)
-    for path in paths:
-        for file in yaml_files(path):
-            reader.read(YamlFile(file, _name(file, relative_to), reader.problems))
+    files = [file for path in paths for file in yaml_files(path)]
+    for number, file in enumerate(files, start=1):
+        reader.read(YamlFile(file, _name(file, relative_to), reader.problems))
+        if progress is not None:
+            progress(number, len(files))
     return reader.reading()
 
 
@@ -97,6 +110,8 @@ class _DraftReader:
     resolution: Resolution | None = None
     unread: set[str] = field(default_factory=set)
     is_whole: bool = True
+    texts: dict[str, bytes] = field(default_factory=dict)
+    accepted: dict[Place, Mapping[str, str]] = field(default_factory=dict)
     _found: dict[str, ContractNamespace | LookupError] = field(default_factory=dict)
 
     def reading(self) -> Reading:
@@ -108,9 +123,10 @@ class _DraftReader:
             permissions=tuple(self.permissions),
             resolution=self.resolution,
         )
-        return Reading(draft, tuple(self.problems), frozenset(self.unread), self.is_whole)
+        return Reading(draft, tuple(self.problems), frozenset(self.unread), self.is_whole, self.texts, self.accepted)
 
     def read(self, file: YamlFile) -> None:
+        self.texts[file.name] = file.data
         if not file.is_readable:
             self.is_whole = False
         if file.root is None:
@@ -129,6 +145,7 @@ class _DraftReader:
     def _components(self, file: YamlFile, node: yaml.Node) -> None:
         for hsa_id, (key, value) in file.entries(node, "components").items():
             row = _Row(file, f"component {hsa_id}", value, _COMPONENT)
+            self._accept(row, file.place(key))
             name = row.text("name", or_else="")
             platform = row.truth("platform", or_else=False)
             if file.text(key, "a component's HSA-id") is None or name is None or platform is None:
@@ -139,6 +156,7 @@ class _DraftReader:
     def _producer_addresses(self, file: YamlFile, node: yaml.Node) -> None:
         for name, (key, value) in file.entries(node, "producer_addresses").items():
             row = _Row(file, f"producer address {name}", value, _PRODUCER_ADDRESS)
+            self._accept(row, file.place(key))
             component, url, profile = row.text("component"), row.text("url"), row.profile()
             row.text("client_certificate", or_else="")
             row.text("ca", or_else="")
@@ -159,13 +177,16 @@ class _DraftReader:
 
     def _logical_addresses(self, file: YamlFile, node: yaml.Node) -> None:
         for address, (key, value) in file.entries(node, "logical_addresses").items():
-            name = _Row(file, f"logical address {address}", value, _LOGICAL_ADDRESS).text("name", or_else="")
+            row = _Row(file, f"logical address {address}", value, _LOGICAL_ADDRESS)
+            self._accept(row, file.place(key))
+            name = row.text("name", or_else="")
             if name is not None and file.text(key, "a logical address") is not None:
                 self.logical_addresses.append(NamedAddress(LogicalAddress(address), name, file.place(key)))
 
     def _routes(self, file: YamlFile, node: yaml.Node) -> None:
         for item in file.items(node, "routes"):
             row = _Row(file, "route", item, _ROUTE)
+            self._accept(row, file.place(item))
             addresses, contracts = row.texts("logical_address"), self._contracts(row, "contracts")
             producer_address = row.text("producer_address")
             valid_from, valid_to = row.validity()
@@ -180,6 +201,7 @@ class _DraftReader:
     def _permissions(self, file: YamlFile, node: yaml.Node) -> None:
         for item in file.items(node, "permissions"):
             row = _Row(file, "permission", item, _PERMISSION)
+            self._accept(row, file.place(item))
             consumers, addresses = row.texts("consumer"), row.texts("logical_address")
             contracts, agreement = self._contracts(row, "contracts"), row.text("agreement")
             valid_from, valid_to = row.validity()
@@ -220,6 +242,10 @@ class _DraftReader:
             delimiter_senders=tuple(HsaId(sender) for sender in row.texts("delimiter_senders", is_optional=True)),
             place=place,
         )
+
+    def _accept(self, row: "_Row", place: Place) -> None:
+        if accepted := row.accepted():
+            self.accepted[place] = accepted
 
     def _contracts(
         self, row: "_Row", key: str, *, is_optional: bool = False, is_prefix: bool = False
@@ -318,6 +344,23 @@ class _Row:
 
     def part(self, what: str, node: yaml.Node, fields: Iterable[str]) -> "_Row":
         return _Row(self._file, f"{self._what}: {what}", node, fields)
+
+    def accepted(self) -> dict[str, str]:
+        """What the row says is as it should be, `accept: {rule: reason}`. Only warnings can be."""
+        node = self.node("accept")
+        if node is None:
+            return {}
+        found: dict[str, str] = {}
+        before = self._file.mistakes
+        for rule, (key, value) in self._file.entries(node, f"{self._what}: accept").items():
+            reason = self._file.text(value, f"{self._what}: accept: {rule}")
+            if not is_acceptable(rule):
+                what = "an error, which nobody can accept" if rule in RULES else "no rule of lint"
+                self.complain(key, "unknown-rule", f"accept: {rule!r} is {what}; accept warnings, by their names")
+            elif reason is not None:
+                found[rule] = reason
+        self.is_wrong |= self._file.mistakes > before
+        return found
 
     def _wanted(self, key: str, *, is_optional: bool) -> yaml.Node | None:
         node = self.node(key)

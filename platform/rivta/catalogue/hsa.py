@@ -1,15 +1,25 @@
-"""The HSA tree: which unit lies under which (`routing/hsa/*.yaml`, `units: {ID: {name, parent}}`)."""
+"""The HSA tree: which unit lies under which.
+
+From `routing/hsa/*.yaml`, `units: {ID: {name, parent}}`, and from the official HSA cache as XML, which the incumbent
+reads too: units by local names, each with a distinguished name that says under which others it lies.
+"""
 
 import hashlib
 import json
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import yaml
 
 from rivta.catalogue.marked_yaml import YamlFile, is_null, yaml_files
 from rivta.catalogue.rows import HSA_ROOT, Place, Problem
+from rivta.soap.xml import XmlRefused, each_element
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +69,68 @@ class HsaTree:
 
 
 def read_hsa(*paths: Path, relative_to: Path | None = None) -> tuple[HsaTree, tuple[Problem, ...]]:
-    """The tree in `paths`, each a file or a folder of `*.yaml`, and every mistake in it; usable only without any."""
+    """The tree in `paths`, each a file or a folder of them, and every mistake in it; usable only without any.
+
+    Of two caches in XML the one whose name sorts later counts, where both have a unit.
+    """
     problems: list[Problem] = []
     units: dict[str, Unit] = {}
+    listed: dict[tuple[str, ...], Unit] = {}
     for path in paths:
-        for file in yaml_files(path):
+        for file in hsa_files(path):
             name = str(file.relative_to(relative_to)) if relative_to and file.is_relative_to(relative_to) else str(file)
-            _read_units(YamlFile(file, name, problems), units)
+            if _is_xml(file):
+                listed |= _read_cache(file, name, problems)
+            else:
+                _read_units(YamlFile(file, name, problems), units)
+    units = _placed(listed) | units
     problems.extend(_broken_climbs(units))
     return HsaTree(units), tuple(problems)
+
+
+def hsa_files(path: Path) -> tuple[Path, ...]:
+    """The files that `path` stands for: itself, or the YAML and XML files in the folder by name."""
+    if not path.is_dir():
+        return (path,)
+    names = (entry.name for entry in os.scandir(path) if not entry.name.startswith("."))
+    return tuple(sorted((*yaml_files(path), *(path / name for name in names if _is_xml(Path(name))))))
+
+
+def _is_xml(file: Path) -> bool:
+    return file.suffix.lower() == ".xml"
+
+
+def _read_cache(file: Path, name: str, problems: list[Problem]) -> dict[tuple[str, ...], Unit]:
+    """The units of an official cache by distinguished name, its parts from the unit upwards. Parents come later."""
+    found: dict[tuple[str, ...], Unit] = {}
+    try:
+        for element in each_element(file, "hsaUnit"):
+            place = Place(name, cast(int, element.sourceline or 0))
+            fields = {key: (element.findtext(f"{{*}}{key}") or "").strip() for key in ("hsaIdentity", "DN", "name")}
+            if not all(fields.values()):
+                lacking = ", ".join(key for key, value in fields.items() if not value)
+                _log.warning("%s: unit %s has no %s and is left out", place, fields["hsaIdentity"] or "?", lacking)
+                continue
+            dn = tuple(part.strip() for part in fields["DN"].split(","))
+            if dn in found:
+                problems.append(
+                    Problem(name, place.line, "hsa-duplicate", f"unit {fields['DN']} stands here a second time")
+                )
+            found[dn] = Unit(fields["hsaIdentity"], fields["name"], None, place)
+    except XmlRefused as error:
+        problems.append(Problem(name, error.line, "xml", error.reason))
+    except OSError as error:
+        problems.append(Problem(name, 0, "unreadable", f"cannot be read: {error.strerror}"))
+    return found
+
+
+def _placed(listed: Mapping[tuple[str, ...], Unit]) -> dict[str, Unit]:
+    """The units by HSA-id, each under the nearest one above it that exists: levels that are missing are skipped."""
+    units = {}
+    for dn, unit in listed.items():
+        above = (listed[dn[level:]].hsa_id for level in range(1, len(dn)) if dn[level:] in listed)
+        units[unit.hsa_id] = Unit(unit.hsa_id, unit.name, next(above, None), unit.place)
+    return units
 
 
 def _read_units(file: YamlFile, units: dict[str, Unit]) -> None:

@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 
 from rivta.catalogue.rows import ANY_ADDRESS, Resolution
 
+_MOST_TOKENS = 50
+"""Of a delimited address that are looked at. With more than two nobody may call it anyway."""
+
 PARENT, DEFAULT, LEAF, INVALID = "(parent)", "(default)", "(leaf)", "Invalid parameters"
 """Markers in a trace, as the incumbent writes them."""
 
@@ -95,5 +98,5 @@ def _delimited_levels(
     ):
         yield Level(INVALID, "")
         return
-    for part in tokens(rules, logical_address):
+    for part in tokens(rules, logical_address)[:_MOST_TOKENS]:
         yield Level("", part)

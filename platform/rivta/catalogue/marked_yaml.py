@@ -37,6 +37,8 @@ class YamlFile:
     def __init__(self, path: Path, name: str, problems: list[Problem]) -> None:
         self.name = name
         self.root: yaml.Node | None = None
+        self.data = b""
+        """What was read, as it is on the disk; empty when nothing could be."""
         self._problems = problems
         self.is_readable = self._load(path)
 
@@ -156,7 +158,7 @@ class YamlFile:
             if status.st_size > MAX_BYTES:
                 self._complain_at(0, "unreadable", f"is larger than {MAX_BYTES // 2**20} MB; split it")
                 return None
-            data = path.read_bytes()
+            self.data = data = path.read_bytes()
         except OSError as error:
             self._complain_at(0, "unreadable", f"cannot be read: {error.strerror}")
             return None

@@ -22,7 +22,7 @@ from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, Pro
 APPLICATION_ID = 0x52495641
 """In the file's header: a table of rivta."""
 
-FORMAT = 1
+FORMAT = 3
 """Of the file; a file of another format is compiled again."""
 
 CURRENT = "current"
@@ -43,6 +43,20 @@ _PERMISSIONS = (
 )
 _ROUTES_AT = f"{_ROUTES} WHERE address_key = ? AND contract = ? ORDER BY ordinal"
 _PERMISSIONS_AT = f"{_PERMISSIONS} WHERE address_key = ? AND contract = ? AND consumer_key = ? ORDER BY ordinal"
+
+
+_LISTED_ROUTES = (
+    "SELECT row_id, routes.address_key, contract, ordinal, address, valid_from, valid_to, instant_from, instant_to,"
+    " url, profile, logical_addresses.name"
+    " FROM routes CROSS JOIN producer_addresses ON producer_addresses.id = producer"
+    " LEFT JOIN logical_addresses ON logical_addresses.address_key = routes.address_key"
+)
+_LISTED_PERMISSIONS = (
+    "SELECT row_id, permissions.address_key, contract, ordinal, address, valid_from, valid_to, instant_from,"
+    " instant_to, consumer_key, consumer, agreement, filters, logical_addresses.name"
+    " FROM permissions LEFT JOIN logical_addresses ON logical_addresses.address_key = permissions.address_key"
+)
+_ENDS_PERMITTED = "SELECT DISTINCT contract, valid_to, instant_to FROM permissions"
 
 
 class TableUnreadable(ValueError):
@@ -76,12 +90,66 @@ class PermissionRecord(NamedTuple):
     line: int
 
 
+class ListedRoute(NamedTuple):
+    """A route as the registry services tell of it. Every string is as it was written."""
+
+    row_id: int
+    address_key: str
+    contract: int
+    ordinal: int
+    address: str
+    valid_from: int
+    valid_to: int
+    instant_from: str | None
+    instant_to: str | None
+    """The bounds as they were written where they are instants and not days; in ISO 8601."""
+    url: str
+    profile: str
+    address_name: str | None
+
+
+class ListedPermission(NamedTuple):
+    """A permission as the registry services tell of it."""
+
+    row_id: int
+    address_key: str
+    contract: int
+    ordinal: int
+    address: str
+    valid_from: int
+    valid_to: int
+    instant_from: str | None
+    instant_to: str | None
+    consumer_key: str
+    consumer: str
+    agreement: str
+    filters: str | None
+    """JSON: `[[domain, [category, ...]], ...]`."""
+    address_name: str | None
+
+
+class ListedComponent(NamedTuple):
+    """A service component that the tables name, or only mention."""
+
+    id_key: str
+    hsa_id: str
+    name: str | None
+
+
+class ListedProducerAddress(NamedTuple):
+    """A producer address of a component."""
+
+    id: int
+    url: str
+    profile: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Producer:
     name: str
     component: HsaId
     url: str
-    profile: Profile
+    profile: Profile | None
     platform: bool
     client_certificate: str | None
     ca: str | None
@@ -156,6 +224,11 @@ class Table:
         """The number rows know a contract by, in any case; None when no row mentions it."""
         return self._contract_ids.get(namespace.lower())
 
+    def component_name(self, hsa_id: str) -> str | None:
+        """What people call a component, its id in any case; None for one that the tables only mention, or not."""
+        found = self._all("SELECT name FROM components WHERE id_key = ?", (hsa_id.lower(),))
+        return found[0][0] if found else None
+
     def routes_at(self, address: str, contract: int) -> list[RouteRecord]:
         """Every route of an address and contract, valid or not; the address in any case."""
         return [RouteRecord._make(row) for row in self._all(_ROUTES_AT, (address.lower(), contract))]
@@ -217,6 +290,84 @@ class Table:
         for row in self._listing(_PERMISSIONS, where, contract, limit):
             yield self.permission(PermissionRecord._make(row))
 
+    def contracts(self) -> list[tuple[int, ContractNamespace]]:
+        """The contracts that rows mention, by their numbers."""
+        return list(self._contracts.items())
+
+    def contract(self, number: int) -> ContractNamespace:
+        """The contract that rows know by this number, spelled as the first of them has it."""
+        return self._contracts[number]
+
+    # Lists are given in pages, each by a query of its own, so that a reader of any speed holds neither the file's lock
+    # nor more than one page of it.
+
+    def route_pages(self, size: int, *, producer: int | None = None) -> Iterator[list[ListedRoute]]:
+        """Every route by address and contract, or those to a producer address."""
+        place = "routes.address_key, contract, ordinal"
+        where, values = ("producer = ? AND ", [producer]) if producer is not None else ("", [])
+        query = f"{_LISTED_ROUTES} WHERE {where}({place}) > (?, ?, ?) ORDER BY {place} LIMIT ?"
+        after: tuple[str, int, int] = ("", -1, -1)
+        while page := [ListedRoute._make(row) for row in self._all(query, (*values, *after, size))]:
+            yield page
+            after = page[-1].address_key, page[-1].contract, page[-1].ordinal
+
+    def permission_pages(self, size: int) -> Iterator[list[ListedPermission]]:
+        """Every permission by address, contract and consumer."""
+        place = "permissions.address_key, contract, consumer_key, ordinal"
+        query = f"{_LISTED_PERMISSIONS} WHERE ({place}) > (?, ?, ?, ?) ORDER BY {place} LIMIT ?"
+        after: tuple[str, int, str, int] = ("", -1, "", -1)
+        while page := self._listed_permissions(query, (*after, size)):
+            yield page
+            last = page[-1]
+            after = last.address_key, last.contract, last.consumer_key, last.ordinal
+
+    def permission_pages_of(self, consumer: str, size: int) -> Iterator[list[ListedPermission]]:
+        """Every permission of a consumer, in any case, by contract and address."""
+        place = "contract, permissions.address_key, ordinal"
+        query = f"{_LISTED_PERMISSIONS} WHERE consumer_key = ? AND ({place}) > (?, ?, ?) ORDER BY {place} LIMIT ?"
+        after: tuple[int, str, int] = (-1, "", -1)
+        while page := self._listed_permissions(query, (consumer.lower(), *after, size)):
+            yield page
+            after = page[-1].contract, page[-1].address_key, page[-1].ordinal
+
+    def permissions_of(self, consumer: str, contract: int) -> list[ListedPermission]:
+        """Every permission of a consumer, in any case, for a contract, valid or not; by address."""
+        place = "permissions.address_key, ordinal"
+        query = f"{_LISTED_PERMISSIONS} WHERE consumer_key = ? AND contract = ? ORDER BY {place}"
+        return self._listed_permissions(query, (consumer.lower(), contract))
+
+    def contracts_permitted_at(self, address: str, consumer: str | None, now: int) -> list[tuple[int, int, str | None]]:
+        """Contract, end and end as written of the permissions valid at `now` (microseconds) at an address, each once.
+
+        Of one consumer, or of all. Names are in any case.
+        """
+        where, values = ("", []) if consumer is None else (" AND consumer_key = ?", [consumer.lower()])
+        rows = self._all(
+            f"{_ENDS_PERMITTED} WHERE address_key = ?{where} AND valid_from <= ? AND valid_to > ? ORDER BY contract",
+            (address.lower(), *values, now, now),
+        )
+        return [(contract, valid_to, instant_to) for contract, valid_to, instant_to in rows]
+
+    def component_pages(self, size: int) -> Iterator[list[ListedComponent]]:
+        """Every component by its id."""
+        query = "SELECT id_key, hsa_id, name FROM components WHERE id_key > ? ORDER BY id_key LIMIT ?"
+        after = ""
+        while page := [ListedComponent._make(row) for row in self._all(query, (after, size))]:
+            yield page
+            after = page[-1].id_key
+
+    def components_count(self) -> int:
+        """How many components the tables name or mention."""
+        return int(self._all("SELECT count(*) FROM components", ())[0][0])
+
+    def producer_addresses_of(self, component_key: str) -> list[ListedProducerAddress]:
+        """The producer addresses of a component, its id in lower case."""
+        query = "SELECT id, url, profile FROM producer_addresses WHERE component_key = ? ORDER BY id"
+        return [ListedProducerAddress._make(row) for row in self._all(query, (component_key,))]
+
+    def _listed_permissions(self, query: str, values: tuple[str | int | None, ...]) -> list[ListedPermission]:
+        return [ListedPermission._make(row) for row in self._all(query, values)]
+
     def route(self, record: RouteRecord) -> Route:
         """The stored row as the route it means."""
         producer = self._producers.get(record.producer) or self._read_producer(record.producer)
@@ -267,7 +418,7 @@ class Table:
         if not found:
             raise TableUnreadable(f"table {self.path} is damaged: a route points to no producer address")
         name, component, url, profile, platform, client_certificate, ca = found[0]
-        producer = _Producer(name, component, url, Profile(profile), bool(platform), client_certificate, ca)
+        producer = _Producer(name, component, url, Profile.known(profile), bool(platform), client_certificate, ca)
         self._producers[number] = producer
         return producer
 

@@ -2,76 +2,42 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rivta.cli import route_diff, route_exchange, route_preview, route_publish
 from rivta.cli.contract import installed
 from rivta.cli.options import home_and_json, print_json
+from rivta.cli.progress import progress_bar
+from rivta.cli.route_sources import (
+    EXISTING,
+    Files,
+    ManyTables,
+    ask,
+    default_tables,
+    known_variables,
+    namespace_of,
+    on_disk,
+    opened,
+    read_files,
+    table_options,
+    to_check,
+)
+from rivta.cli.times import Time
 
 if TYPE_CHECKING:
     from rivta.catalogue.files import Reading
     from rivta.catalogue.hsa import HsaTree
     from rivta.catalogue.lint import Report
+    from rivta.catalogue.rows import Problem
     from rivta.catalogue.table import Table
     from rivta.contracts.installed import Contracts
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_SHARED_VARIABLES = ("national", "regional", "aggregation", "index", "catalogue", "monitoring")
-"""Variables that `rivta up` sets, beside one for each stub producer."""
-
-
-class Time(click.ParamType[datetime]):
-    """A point in time: ISO 8601, in Swedish time where it names no zone; a day alone is its first moment."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from rivta.catalogue.rows import SWEDISH_TIME
-
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value) if len(value) > 10 else _first_moment(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=SWEDISH_TIME)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 2026-11-24 or 2026-11-24T12:00, with an offset or in Swedish time")
-
-
-class _ManyTables(click.Command):
-    """`--tables A B C` means three tables, as it reads; click itself takes one value for each option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        option = ""
-        for argument in args:
-            if argument.startswith("-"):
-                option = argument if argument in ("--tables", "--hsa") else ""
-                spread.append(argument)
-            else:
-                if option and spread[-1] != option:
-                    spread.append(option)
-                spread.append(argument)
-        return super().parse_args(ctx, spread)
-
-
-def _table_options(command: _Command) -> _Command:
-    hsa_help = "With --tables: the HSA tree, a file or a folder.  [default: the folder hsa beside them]"
-    command = click.option("--hsa", type=_EXISTING, multiple=True, metavar="PATH", help=hsa_help)(command)
-    tables_help = "Look at these files or folders instead of a running pair."
-    command = click.option("--tables", type=_EXISTING, multiple=True, metavar="PATH...", help=tables_help)(command)
-    platform_help = "national, regional: whose tables.  [default: national]"
-    return click.option("--platform", metavar="NAME", default="national", help=platform_help)(command)
-
-
-_EXISTING = click.Path(exists=True, path_type=Path)
 
 
 @click.group(name="route", epilog="Example: rivta route list --platform regional")
@@ -82,12 +48,12 @@ def command() -> None:
     """
 
 
-@command.command(name="list", cls=_ManyTables, epilog="Example: rivta route list --to SE2321000016-KS")
+@command.command(name="list", cls=ManyTables, epilog="Example: rivta route list --to SE2321000016-KS")
 @click.option("--to", "logical_address", metavar="ADDRESS", help="Only rows of this very address.")
 @click.option("--contract", metavar="CONTRACT", help="Only rows for this contract.")
 @click.option("--consumer", metavar="HSA-ID", help="Only permissions of this consumer.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many of each kind.")
-@_table_options
+@table_options
 @home_and_json
 def list_(
     platform: str,
@@ -101,9 +67,9 @@ def list_(
     from rivta.cli.route_output import print_rows
 
     if wanted["contract"]:
-        wanted["contract"] = _namespace(installed(home), wanted["contract"])
+        wanted["contract"] = namespace_of(installed(home), wanted["contract"])
     if tables:
-        with _opened(_on_disk(platform, tables, hsa), installed(home)) as table:
+        with opened(on_disk(platform, tables, hsa), installed(home)) as table:
             found = _rows(table, **wanted)
     else:
         found = _running_rows(home, platform, wanted)
@@ -114,8 +80,9 @@ def list_(
 
 
 @command.command(
-    cls=_ManyTables,
+    cls=ManyTables,
     epilog="Example: rivta route explain --from SE165565594230-NPO --contract GetDiagnosis --to SE2321000016-KS",
+    short_help="Say where a call goes, and why.",
 )
 @click.option("--from", "sender", required=True, metavar="SENDER", help="HSA-id of the system that calls.")
 @click.option(
@@ -124,7 +91,7 @@ def list_(
 @click.option("--to", "logical_address", required=True, metavar="ADDRESS", help="The logical address called.")
 @click.option("--at", type=Time(), help="At this time instead of now: 2026-11-24 or 2026-11-24T12:00.")
 @click.option("--publication", metavar="N|draft", help="By this publication, or the files as they are now.")
-@_table_options
+@table_options
 @home_and_json
 def explain(
     sender: str,
@@ -142,7 +109,7 @@ def explain(
     from rivta.cli.route_output import print_explanation
 
     contracts = installed(home)
-    namespace = _namespace(contracts, contract)
+    namespace = namespace_of(contracts, contract)
     now = at or datetime.now(UTC)
     if tables:
         if publication:
@@ -150,14 +117,14 @@ def explain(
         from rivta.catalogue import decide
         from rivta.catalogue.as_json import explanation_json
 
-        with _opened(_on_disk(platform, tables, hsa), contracts) as table:
+        with opened(on_disk(platform, tables, hsa), contracts) as table:
             explanation = decide.explain(
                 table, sender=sender, contract=namespace, logical_address=logical_address, now=now
             )
         found = explanation_json(explanation)
     else:
         params = {"sender": sender, "contract": namespace, "logical_address": logical_address}
-        found = _ask(home, platform, "/explain", {**params, "at": now.isoformat(), "publication": publication})
+        found = ask(home, platform, "/explain", {**params, "at": now.isoformat(), "publication": publication})
     if as_json:
         print_json(found)
     else:
@@ -165,26 +132,43 @@ def explain(
 
 
 @command.command(epilog="Example: rivta route lint routing/national --hsa routing/hsa")
-@click.argument("paths", nargs=-1, type=_EXISTING, metavar="[PATH...]")
-@click.option("--hsa", type=_EXISTING, multiple=True, metavar="PATH", help="The HSA tree.  [default: beside PATH]")
+@click.argument("paths", nargs=-1, type=EXISTING, metavar="[PATH...]")
+@click.option("--hsa", type=EXISTING, multiple=True, metavar="PATH", help="The HSA tree.  [default: beside PATH]")
 @click.option(
     "--variable", "variables", multiple=True, metavar="NAME[=URL]", help="A ${NAME} that the configuration has."
 )
+@click.option(
+    "--expiring-days",
+    type=click.IntRange(0),
+    default=30,
+    show_default=True,
+    help="Tell of rows that end within so long.",
+)
 @home_and_json
 def lint(
-    paths: tuple[Path, ...], hsa: tuple[Path, ...], variables: tuple[str, ...], home: str | None, as_json: bool
+    paths: tuple[Path, ...],
+    hsa: tuple[Path, ...],
+    variables: tuple[str, ...],
+    expiring_days: int,
+    home: str | None,
+    as_json: bool,
 ) -> None:
     """Check tables for mistakes; ends with 1 when there are errors.
 
-    PATH is a file, a folder of one platform's tables, or a folder with one folder for each platform.
+    PATH is a file, a folder of one platform's tables, or a folder with one folder for each platform: then also what
+    the two say together is checked.
     [default: the tables of the pair, else those that come with the program]
     """
     from rivta.cli.route_output import print_report
 
     contracts = installed(home)
-    known = _known_variables(variables)
-    reports = [_checked(files, contracts, known) for files in _to_check(paths or (_default_tables(home),), hsa)]
-    found = _problems(reports)
+    known = known_variables(variables)
+    with progress_bar("reading") as progress:
+        looked_at = [
+            _looked_at(files, contracts, known, expiring_days, progress)
+            for files in to_check(paths or (default_tables(home),), hsa)
+        ]
+    found = _problems([one.report for one in looked_at], _between(looked_at))
     if as_json:
         print_json(found)
     else:
@@ -193,120 +177,72 @@ def lint(
         raise click.exceptions.Exit(1)
 
 
-@command.command(epilog="Example: rivta route history --platform regional")
-@click.option("--platform", metavar="NAME", default="national", help="Whose.  [default: national]")
-@home_and_json
-def history(platform: str, home: str | None, as_json: bool) -> None:
-    """Show the publications of a running platform, newest first."""
-    from rivta.cli.route_output import print_history
-
-    found = _ask(home, platform, "/tables/publications")
-    if as_json:
-        print_json(found)
-    else:
-        print_history(found["publications"])
+for joining in (route_diff.diff, *route_preview.COMMANDS, *route_publish.COMMANDS, *route_exchange.COMMANDS):
+    command.add_command(joining)
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
-    """Tables of one platform on disk."""
+class _LookedAt:
+    """The tables of one platform and what is wrong with them."""
 
-    tables: tuple[Path, ...]
-    hsa: tuple[Path, ...]
-    own_variable: str | None = None
-    """Name of the variable that is the platform's own address, where the folder tells whose tables they are."""
-
-
-def _on_disk(platform: str, tables: tuple[Path, ...], hsa: tuple[Path, ...]) -> _Files:
-    """The tables meant: a folder with a folder for each platform stands for that of `platform`."""
-    narrowed = tuple(path / platform if (path / platform).is_dir() else path for path in tables)
-    return _Files(narrowed, hsa or _hsa_beside(narrowed), platform)
+    files: Files
+    reading: Reading
+    tree: HsaTree
+    report: Report
 
 
-def _to_check(paths: tuple[Path, ...], hsa: tuple[Path, ...]) -> list[_Files]:
-    if len(paths) == 1 and (folders := _platform_folders(paths[0])):
-        return [_Files((folder,), hsa or _hsa_beside((folder,)), folder.name) for folder in folders]
-    own = paths[0].name if len(paths) == 1 else None
-    return [_Files(paths, hsa or _hsa_beside(paths), own if own in ("national", "regional") else None)]
-
-
-def _platform_folders(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return []
-    return [path / name for name in ("national", "regional") if (path / name).is_dir()]
-
-
-def _hsa_beside(tables: tuple[Path, ...]) -> tuple[Path, ...]:
-    for path in tables:
-        folder = (path if path.is_dir() else path.parent).absolute().parent / "hsa"
-        if folder.is_dir():
-            return (folder,)
-    return ()
-
-
-def _default_tables(home: str | None) -> Path:
-    from rivta import shipped
-    from rivta.run.home import resolve
-
-    working_copy = resolve(home).routing
-    return working_copy if working_copy.is_dir() else shipped.folder("routing")
-
-
-def _read(files: _Files, contracts: Contracts) -> tuple[Reading, HsaTree, tuple[Any, ...]]:
-    from rivta.catalogue.files import read_draft
-    from rivta.catalogue.hsa import read_hsa
-
-    tree, problems = read_hsa(*files.hsa)
-    return read_draft(*files.tables, contracts=contracts), tree, problems
-
-
-def _checked(files: _Files, contracts: Contracts, variables: Mapping[str, str]) -> Report:
+def _looked_at(
+    files: Files,
+    contracts: Contracts,
+    variables: Mapping[str, str],
+    expiring_days: int,
+    progress: Callable[[int, int], None],
+) -> _LookedAt:
     from dataclasses import replace
 
-    from rivta.catalogue.lint import Surroundings, check
+    from rivta.catalogue.checks.problems import Surroundings, namespaces_of
+    from rivta.catalogue.lint import check
 
-    reading, tree, problems = _read(files, contracts)
+    reading, tree, problems = read_files(files, contracts, progress)
     own = (files.own_variable,) if files.own_variable else ()
-    report = check(reading, Surroundings(tree, variables, own), now=datetime.now(UTC))
-    return replace(report, errors=(*problems, *report.errors))
+    around = Surroundings(tree, variables, own, expiring_days=expiring_days, contracts=namespaces_of(contracts))
+    report = check(reading, around, now=datetime.now(UTC))
+    return _LookedAt(files, reading, tree, replace(report, errors=(*problems, *report.errors)))
 
 
-def _problems(reports: list[Report]) -> dict[str, list[dict[str, Any]]]:
+def _between(looked_at: list[_LookedAt]) -> list[Problem]:
+    """What is wrong between two platforms' tables, when both can be used and say who the other is."""
+    from rivta.catalogue.across import PlatformTable
+    from rivta.catalogue.checks import platforms
+    from rivta.catalogue.lint import in_order, unaccepted
+    from rivta.catalogue.sides import component_behind, opened_side
+
+    if len(looked_at) != 2 or any(one.report.errors for one in looked_at):
+        return []
+    with ExitStack() as stack:
+        tables = []
+        for here, there in (looked_at, looked_at[::-1]):
+            name, draft = here.files.own_variable or "", here.reading.draft
+            hsa_id = component_behind(there.reading.draft, name)
+            if hsa_id is None:
+                return []
+            side = stack.enter_context(opened_side(draft, here.tree))
+            tables.append(PlatformTable(name, hsa_id, draft, side.table))
+        found = list(platforms.warnings(tables[0], tables[1], now=datetime.now(UTC)))
+    accepted = {**looked_at[0].reading.accepted, **looked_at[1].reading.accepted}
+    return list(in_order(unaccepted(found, accepted)))
+
+
+def _problems(reports: list[Report], between: list[Problem]) -> dict[str, list[dict[str, Any]]]:
     from rivta.catalogue.as_json import problem_json
 
     # The HSA tree belongs to all platforms; a mistake in it is one mistake.
     errors = dict.fromkeys(problem for report in reports for problem in report.errors)
-    warnings = dict.fromkeys(problem for report in reports for problem in report.warnings)
+    warnings = dict.fromkeys([*(problem for report in reports for problem in report.warnings), *between])
     return {
         "errors": [problem_json(problem) for problem in errors],
         "warnings": [problem_json(problem) for problem in warnings],
     }
-
-
-@contextmanager
-def _opened(files: _Files, contracts: Contracts) -> Iterator[Table]:
-    """The files compiled as they are, with `${name}` in URLs left as it stands; ClickException when they are broken."""
-    from rivta.catalogue import content
-    from rivta.catalogue.compile import VARIABLE, UncompilableTable, compile_table
-    from rivta.catalogue.table import Table
-
-    reading, tree, problems = _read(files, contracts)
-    broken = (*problems, *reading.problems)
-    if broken:
-        more = f" (and {len(broken) - 1} more: `rivta route lint` lists them)" if len(broken) > 1 else ""
-        raise click.ClickException(f"{broken[0]}{more}")
-    names = {name for row in reading.draft.producer_addresses for name in VARIABLE.findall(row.url)}
-    unresolved = {name: f"${{{name}}}" for name in names}
-    with tempfile.TemporaryDirectory(prefix="rivta-") as folder:
-        try:
-            path = compile_table(content.encode(reading.draft), hsa=tree, variables=unresolved, folder=Path(folder))
-        except UncompilableTable as error:
-            raise click.ClickException(f"{error}; `rivta route lint` lists everything that is wrong") from error
-        table = Table.open(path)
-        try:
-            yield table
-        finally:
-            table.close()
 
 
 def _rows(
@@ -323,41 +259,8 @@ def _rows(
 
 
 def _running_rows(home: str | None, platform: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    routes = _ask(home, platform, "/tables/routes", {**wanted, "consumer": None})
+    routes = ask(home, platform, "/tables/routes", {**wanted, "consumer": None})
     return {
         "routes": routes["routes"],
-        "permissions": _ask(home, platform, "/tables/permissions", wanted)["permissions"],
+        "permissions": ask(home, platform, "/tables/permissions", wanted)["permissions"],
     }
-
-
-def _ask(home: str | None, platform: str, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    from rivta.cli.admin import AdminClient
-    from rivta.run.home import resolve
-
-    answer: dict[str, Any] = AdminClient.of_platform(resolve(home), platform).get(path, params)
-    return answer
-
-
-def _namespace(contracts: Contracts, text: str) -> str:
-    if text.startswith("urn:"):
-        return text
-    try:
-        return str(contracts.find(text).namespace)
-    except LookupError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _known_variables(given: tuple[str, ...]) -> dict[str, str]:
-    """The variables tables may use: those of `rivta up`, with an address that leads nowhere, and those given."""
-    from producers_stub.world import World
-
-    names = (*_SHARED_VARIABLES, *(producer.name for producer in World.load().producers))
-    known = {name: f"https://{name}.invalid/" for name in names}
-    for text in given:
-        name, _, url = text.partition("=")
-        known[name] = url or f"https://{name}.invalid/"
-    return known
-
-
-def _first_moment(text: str) -> datetime:
-    return datetime.combine(date.fromisoformat(text), time())

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,32 @@ from aiohttp import web
 import rivta
 from rivta.audit.call_log import CallLog
 from rivta.audit.collector import Collector
-from rivta.audit.metrics import CONTENT_TYPE, by_worker, exposition
+from rivta.audit.metrics import CONTENT_TYPE, by_worker
+from rivta.audit.payloads import Payloads
 from rivta.catalogue import content as contents
 from rivta.catalogue import decide
-from rivta.catalogue.as_json import explanation_json, permission_json, problem_json, publication_json, route_json
-from rivta.catalogue.autopublish import Autopublisher
-from rivta.catalogue.compile import UncompilableTable, compile_table
+from rivta.catalogue.as_json import explanation_json, permission_json, problem_json, route_json
+from rivta.catalogue.autopublish import Autopublisher, Result
+from rivta.catalogue.compile import UncompilableTable, compile_table, read_current
+from rivta.catalogue.desk import Desk
+from rivta.catalogue.drafts import MAX_BYTES
 from rivta.catalogue.hsa import HsaTree
+from rivta.catalogue.proposals import ProposalState
 from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
-from rivta.contracts.installed import Contracts, UnknownContract
-from rivta.run.admin_door import door, is_open
+from rivta.contracts.current import CurrentContracts
+from rivta.contracts.installed import UnknownContract
+from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
+from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
+from rivta.run.admin_request import instant as _instant
+from rivta.run.admin_request import limit as _limit
+from rivta.run.admin_tables import TABLE_PATHS, TablesApi
+from rivta.run.figures import all_figures, platform_expiries
 from rivta.run.settings import Settings
-
-_MOST_ROWS = 10_000
+from rivta.run.tokens import Tokens
+from rivta.run.trust import RevocationWatch
+from rivta.tls.expiry import expiry_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +52,27 @@ class Kept:
 
     settings: Settings
     started: datetime
-    contracts: Contracts
+    contracts: CurrentContracts
     table: CurrentTable
     publications: Publications
     hsa_versions: HsaVersions
     autopublisher: Autopublisher
+    desk: Desk
+    tokens: Tokens
     call_log: CallLog
     collector: Collector
+    payloads: Payloads
+    revocations: RevocationWatch
     now: Callable[[], datetime]
+    publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever uses the autopublisher, which is for one at a time."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """One path of the API: what serves it and what its description says."""
-
-    path: str
-    method: str
-    """Name of the method of `_Api`."""
-    summary: str
-    parameters: tuple[str, ...] = ()
-    """Names of query parameters; `*` marks a mandatory one."""
+    async def publish_now(self) -> Result:
+        """Look at the files at once, publish what is new, and put it in force."""
+        async with self.publishing:
+            result = await asyncio.to_thread(self.autopublisher.look, self.now())
+            self.table.check()
+        return result
 
 
 _CALL_FILTERS = (
@@ -74,36 +87,50 @@ _CALL_FILTERS = (
 """Query parameters of `/calls` that `CallLog.search` has too."""
 
 _PATHS = (
-    _Path("/status", "status", "The platform, its table, its draft, its call log and its workers"),
-    _Path("/health/live", "live", "The keeper answers"),
-    _Path("/health/ready", "ready", "Calls are decided by a table; and what is wrong"),
-    _Path("/metrics", "metrics", "Figures of all workers in Prometheus' text format"),
-    _Path(
+    ApiPath("/status", "status", "The platform, its table, its draft, its call log and its workers"),
+    ApiPath("/health/live", "live", "The keeper answers"),
+    ApiPath("/health/ready", "ready", "Calls are decided by a table; and what is wrong"),
+    ApiPath("/metrics", "metrics", "Figures of all workers in Prometheus' text format"),
+    ApiPath(
         "/explain",
         "explain",
         "Where a call would go, whether it may, and why every other row lost",
         ("sender*", "contract*", "logical_address*", "at", "publication"),
     ),
-    _Path("/tables/routes", "routes", "Routes in force", ("logical_address", "contract", "limit")),
-    _Path(
+    ApiPath("/tables/routes", "routes", "Routes in force", ("logical_address", "contract", "limit")),
+    ApiPath(
         "/tables/permissions",
         "permissions",
         "Permissions in force",
         ("logical_address", "contract", "consumer", "limit"),
     ),
-    _Path("/tables/publications", "publications", "Publications, newest first", ("limit",)),
-    _Path("/tables/lint", "lint", "Mistakes in the draft as it was last read"),
-    _Path("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
-    _Path("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
-    _Path("/openapi.json", "openapi", "This description"),
+    ApiPath("/tables/content", "content", "The rows of a publication or of the draft, canonical", ("publication",)),
+    ApiPath("/tables/lint", "lint", "Mistakes in the draft as it was last read"),
+    *TABLE_PATHS,
+    *PREVIEW_PATHS,
+    ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
+    ApiPath("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
+    ApiPath(
+        "/calls/{id}/payload",
+        "payload",
+        "What was kept of the messages of the call with a record id",
+        role=Role.ADMIN,  # patient data
+    ),
+    ApiPath("/openapi.json", "openapi", "This description"),
 )
 
 
-def admin_application(kept: Kept, *, token: str) -> web.Application:
-    """The API over `kept`. All but `/health/...` and `/openapi.json` needs `Authorization: Bearer <token>`."""
-    api = _Api(kept)
-    application = web.Application(middlewares=door(token))
-    application.add_routes([web.get(one.path, getattr(api, one.method)) for one in _PATHS])
+def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Application:
+    """The API over `kept`. All but `/health/...` and `/openapi.json` needs `Authorization: Bearer` and a token.
+
+    `token` is the one there is, an admin's, or says whose a token is.
+    """
+    api, tables, previews = _Api(kept), TablesApi(kept), PreviewApi(kept)
+    application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)
+    for one in _PATHS:
+        serving = tables if one in TABLE_PATHS else previews if one in PREVIEW_PATHS else api
+        route = web.get if one.verb == "GET" else partial(web.route, one.verb)
+        application.add_routes([route(one.path, getattr(serving, one.method))])
     return application
 
 
@@ -125,6 +152,9 @@ class _Api:
                 "https": kept.settings.url,
                 "table": self._table_status(),
                 "draft": self._draft_status(),
+                "waiting": await asyncio.to_thread(self._waiting),
+                "database": {"problem": kept.autopublisher.database_problem, "told": _told(kept.autopublisher.told)},
+                "contracts": {"known": len(kept.contracts.contracts), "problem": kept.contracts.problem},
                 "call_log": {
                     "collected": kept.collector.collected,
                     "gaps": kept.collector.gaps,
@@ -132,6 +162,7 @@ class _Api:
                 },
                 "workers": {str(pid): dataclasses.asdict(figures) for pid, figures in workers.items()},
                 "insecure": kept.settings.insecure_switches.switched_on(),
+                "payload": kept.settings.call_log.payload,
             }
         )
 
@@ -139,8 +170,16 @@ class _Api:
         table = self._kept.table.table
         if table is None:
             return None
+        # From this node's own copy, which is there without the database too.
+        about = read_current(self._kept.settings.platform.state / "tables").get("about")
+        known = about if isinstance(about, dict) else {}
+        published = _moment(known.get("time"))
         return {
             "publication": table.publication,
+            "time": known.get("time"),
+            "age_s": None if published is None else round((self._kept.now() - published).total_seconds(), 1),
+            "author": known.get("author"),
+            "comment": known.get("comment"),
             "hsa_version": table.hsa_version,
             "digest": table.digest,
             "routes": table.routes_count,
@@ -154,35 +193,79 @@ class _Api:
         return {
             "folder": str(folder) if (folder := self._kept.settings.tables.draft) else None,
             "autopublish": self._kept.settings.tables.autopublish,
+            "diverged": publisher.is_diverged,
+            "paused": publisher.is_diverged and self._kept.settings.tables.autopublish,
+            "four_eyes": self._kept.settings.tables.four_eyes,
             "errors": len(report.errors) if report else 0,
             "warnings": len(report.warnings) if report else 0,
             "problem": publisher.problem,
         }
 
+    def _waiting(self) -> dict[str, Any]:
+        """Proposals and scheduled publications, and refused ones that nobody has put away; None when unknown."""
+        states = ProposalState.PROPOSED, ProposalState.SCHEDULED, ProposalState.REFUSED
+        try:
+            found = self._kept.desk.proposals.newest(*states)
+        except OSError:
+            return {state.value: None for state in states}
+        return {state.value: [one.to_json() for one in found if one.state is state] for state in states}
+
     async def live(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ok"})
 
     async def ready(self, _request: web.Request) -> web.StreamResponse:
-        """Ready means: calls are decided by a table. A refused draft is told but does not take the platform down."""
+        """Ready means: calls are decided by a table. What else is wrong is told but takes nothing down."""
         kept = self._kept
-        problems = {
-            "table": None if kept.table.table is not None else "no table has ever been published",
-            "draft": kept.autopublisher.problem,
-            "call_log": kept.collector.failure,
-        }
+        problems = await self._problems()
         is_ready = problems["table"] is None
         return web.json_response(
             {
                 "status": "ok" if is_ready else "not ready",
                 "problems": problems,
                 "insecure": kept.settings.insecure_switches.switched_on(),
+                "payload": kept.settings.call_log.payload,
             },
             status=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 
+    async def _problems(self) -> dict[str, str | None]:
+        """What is wrong, by kind; None where nothing is."""
+        kept = self._kept
+        return {
+            "table": None if kept.table.table is not None else "no table has ever been published",
+            "draft": kept.autopublisher.problem,
+            "database": self._database_problem(),
+            "scheduled": await asyncio.to_thread(self._scheduled_problem),
+            "contracts": kept.contracts.problem,
+            "call_log": kept.collector.failure,
+            "revocation": kept.revocations.problem(),
+            "certificate": await asyncio.to_thread(self._certificate_problem),
+        }
+
+    def _database_problem(self) -> str | None:
+        publisher, now = self._kept.autopublisher, self._kept.now()
+        if publisher.database_problem is None:
+            return None
+        since = publisher.told or self._kept.started
+        table = self._table_status()
+        age = f"; the table in force is of {table['time']}" if table and table["time"] else ""
+        return (
+            f"{publisher.database_problem}; silent for {round((now - since).total_seconds())} s: what others publish "
+            f"meanwhile does not come into force here{age}"
+        )
+
+    def _scheduled_problem(self) -> str | None:
+        refused = self._waiting()[ProposalState.REFUSED.value]
+        if not refused:
+            return None
+        first = refused[0]
+        return f"proposal {first['id']} by {first['author']} ({first['comment']}) was refused: {first['reason']}"
+
+    def _certificate_problem(self) -> str | None:
+        return expiry_problem(platform_expiries(self._kept.settings), self._kept.now())
+
     async def metrics(self, _request: web.Request) -> web.StreamResponse:
-        folder = self._kept.settings.platform.state / "metrics"
-        body = await asyncio.to_thread(exposition, folder)
+        body = await asyncio.to_thread(all_figures, self._kept, await self._problems())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
@@ -205,13 +288,21 @@ class _Api:
     def _explain(self, publication: str | None, **question: Any) -> dict[str, Any]:
         if publication is None:
             table = self._table()
-            return explanation_json(decide.explain(table, **question)) | {"publication": table.publication}
+            return self._explained(table, **question) | {"publication": table.publication}
         with tempfile.TemporaryDirectory(prefix="rivta-") as folder:
             table = self._compiled(publication, Path(folder))
             try:
-                return explanation_json(decide.explain(table, **question)) | {"publication": publication}
+                return self._explained(table, **question) | {"publication": publication}
             finally:
                 table.close()
+
+    def _explained(self, table: Table, **question: Any) -> dict[str, Any]:
+        """The explanation, and what the tables call whoever is in it: the caller, this platform, the producer."""
+        explanation = decide.explain(table, **question)
+        route = explanation.decision.route
+        who = (question["sender"], self._kept.settings.platform.hsa_id, *((route.component,) if route else ()))
+        names = {one: name for one in who if (name := table.component_name(one)) is not None}
+        return explanation_json(explanation) | {"names": names}
 
     def _compiled(self, publication: str, folder: Path) -> Table:
         """The table of a publication by number, or of the draft, with the HSA tree and variables in force."""
@@ -245,6 +336,12 @@ class _Api:
         except (LookupError, OverflowError) as error:  # a number beyond what the database counts to
             raise web.HTTPNotFound(text=f"there is no publication {publication}") from error
 
+    async def content(self, request: web.Request) -> web.StreamResponse:
+        """As it was frozen, byte for byte: what digests and signatures are of."""
+        number = request.query.get("publication") or str(self._table().publication)
+        content = await asyncio.to_thread(self._content, number)
+        return web.Response(body=content, content_type="application/json", charset="utf-8")
+
     async def routes(self, request: web.Request) -> web.StreamResponse:
         table, wanted = self._table(), self._wanted(request)
         rows = await asyncio.to_thread(lambda: [route_json(route) for route in table.routes(**wanted)])
@@ -263,10 +360,6 @@ class _Api:
             "contract": self._namespace(contract) if contract else None,
             "limit": _limit(request, 1000),
         }
-
-    async def publications(self, request: web.Request) -> web.StreamResponse:
-        history = await asyncio.to_thread(self._kept.publications.history, _limit(request, 100))
-        return web.json_response({"publications": [publication_json(one) for one in history]})
 
     async def lint(self, _request: web.Request) -> web.StreamResponse:
         publisher = self._kept.autopublisher
@@ -298,6 +391,16 @@ class _Api:
             raise web.HTTPNotFound(text="no call has that record id or correlation id here")
         return web.json_response({"calls": [dataclasses.asdict(record) for record in found]})
 
+    async def payload(self, request: web.Request) -> web.StreamResponse:
+        id = request.match_info["id"]
+        found = [record for record in await asyncio.to_thread(self._kept.call_log.get, id) if record.id == id]
+        if not found:
+            raise web.HTTPNotFound(text="no call has that record id here")
+        read = self._kept.payloads.read
+        request_text = await asyncio.to_thread(read, found[0].stored_request)
+        response_text = await asyncio.to_thread(read, found[0].stored_response)
+        return web.json_response({"id": id, "request": request_text, "response": response_text})
+
     async def openapi(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(
             {
@@ -305,7 +408,7 @@ class _Api:
                 "info": {"title": "rivta admin API", "version": rivta.__version__},
                 "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
                 "security": [{"token": []}],
-                "paths": {one.path: _described(one) for one in _PATHS},
+                "paths": described(_PATHS),
             }
         )
 
@@ -319,50 +422,17 @@ class _Api:
         if text.startswith("urn:"):
             return text
         try:
-            return str(self._kept.contracts.find(text).namespace)
+            return str(self._kept.contracts.contracts.find(text).namespace)
         except UnknownContract as error:
             raise web.HTTPBadRequest(text=str(error)) from error
 
 
-def _described(one: _Path) -> dict[str, Any]:
-    """A path as OpenAPI 3.1 describes it."""
-    in_path = ["id"] if "{id}" in one.path else []
-    parameters = [
-        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path),
-        *(
-            {
-                "name": name.rstrip("*"),
-                "in": "query",
-                "required": name.endswith("*"),
-                "schema": {"type": "integer" if name == "limit" else "string"},
-            }
-            for name in one.parameters
-        ),
-    ]
-    problem = {"description": "A refusal as RFC 9457 problem details", "content": {"application/problem+json": {}}}
-    operation: dict[str, Any] = {
-        "operationId": one.method,
-        "summary": one.summary,
-        "parameters": parameters,
-        "responses": {"200": {"description": one.summary}, "default": problem},
-    }
-    if is_open(one.path):
-        operation["security"] = []
-    return {"get": operation}
-
-
-def _limit(request: web.Request, default: int) -> int:
-    text = request.query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MOST_ROWS:
-        raise web.HTTPBadRequest(text=f"limit={text!r}: a number from 1 to {_MOST_ROWS}")
-    return int(text)
-
-
-def _instant(text: str | None, name: str) -> datetime | None:
-    if not text:
-        return None
+def _moment(text: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as error:  # the first day of year 1 has no UTC east of Greenwich
-        raise web.HTTPBadRequest(text=f"{name}={text!r}: a time in ISO 8601") from error
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _told(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from rivta.store import schema
 
@@ -52,6 +52,32 @@ def open_database(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def open_when_possible(url: str) -> tuple[Engine, bool]:
+    """The database at `url`, and whether it is open: of a PostgreSQL that cannot be reached, the engine alone.
+
+    Then `catch_up` is to be called until it says True; meanwhile every statement fails. Raises DatabaseUnusable for
+    everything that does not go away by itself.
+    """
+    try:
+        return open_database(url), True
+    except DatabaseUnusable as error:
+        parsed = _parse(url)
+        if parsed.get_backend_name() == "sqlite" or not isinstance(error.__cause__, OperationalError):
+            raise
+        if _advice(parsed, error.__cause__) != _unreachable(parsed):
+            raise
+        return _engine(parsed), False
+
+
+def catch_up(engine: Engine) -> bool:
+    """Whether the database can be reached, its schema now being what this program needs. Raises DatabaseUnusable."""
+    try:
+        _bring_up_to_date(engine, engine.url.render_as_string(hide_password=True))
+    except DBAPIError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -203,4 +229,8 @@ def _advice(url: URL, error: DBAPIError) -> str:
         return "create the database and the role first (createuser, createdb), or correct the URL"
     if "permission denied" in reason:
         return f"{url.username!r} must own the database, so that it may create tables"
+    return _unreachable(url)
+
+
+def _unreachable(url: URL) -> str:
     return f"check that PostgreSQL answers at {url.host or 'the local socket'} and the URL is right"

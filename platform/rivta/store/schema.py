@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("r0001",)
+REVISIONS = ("r0001", "r0002", "r0003")
 """Alembic revisions this program knows, oldest first; the last is the schema below."""
 
 
@@ -75,6 +75,85 @@ publications = Table(
     Column("routes", Integer, nullable=False),
     Column("permissions", Integer, nullable=False),
     Column("rollback_of", Integer),
+    Column("approver", Text, comment="who approved it, where two must agree"),
+    Column("scheduled_for", UtcDateTime, comment="when it was to come into force, if that was said"),
+    Column("files", Text, comment="JSON array of the files of the draft that it took; null is all"),
+    Column("sources", Text, comment="JSON object: file of the draft to SHA-256 of its text; null when not known"),
+)
+
+draft_texts = Table(
+    "draft_texts",
+    metadata,
+    # The files that publications were made of, each text once: so that a draft can be what it was, comments and all.
+    Column("digest", Text, primary_key=True, comment="SHA-256 of the text, hexadecimal"),
+    Column("content", LargeBinary, nullable=False, comment="gzip"),
+)
+
+divergences = Table(
+    "divergences",
+    metadata,
+    # Rollbacks, after each of which the draft says something else than what is in force until it is settled.
+    Column("publication", Integer, primary_key=True, autoincrement=False, comment="the rollback"),
+    Column("undone", Integer, nullable=False, comment="the publication that was in force before it"),
+    Column("settled", UtcDateTime),
+    Column("settled_by", Text),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    # Frozen tables that wait: for somebody's approval, for their time, or for both.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False, comment="gzip of canonical JSON"),
+    Column("routes", Integer, nullable=False),
+    Column("permissions", Integer, nullable=False),
+    Column("rollback_of", Integer),
+    Column("files", Text, comment="as in publications"),
+    Column("sources", Text, comment="as in publications"),
+    Column("based_on", Integer, nullable=False, comment="the publication in force when it was made; 0 is none"),
+    Column("confirmed", Text, nullable=False, comment="digest of the changes that were confirmed to come back"),
+    Column("allow_empty", Boolean, nullable=False),
+    Column("state", Text, nullable=False, comment="a member of catalogue.proposals.ProposalState"),
+    Column("scheduled_for", UtcDateTime),
+    Column("expires", UtcDateTime, comment="when nobody can approve it any more"),
+    Column("approver", Text),
+    Column("decided", UtcDateTime, comment="when it got its last state"),
+    Column("decided_by", Text),
+    Column("reason", Text, nullable=False, comment="why it was refused"),
+    Column("publication", Integer, comment="what became of it"),
+    Index(None, "state"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    # Who may use the admin API. A name may have several tokens, so that one can take over from another.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False, comment="a member of run.admin_door.Role"),
+    Column("hash", Text, nullable=False, comment="SHA-256 of the token, hexadecimal"),
+    Column("created", UtcDateTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires", UtcDateTime),
+    Column("last_used", UtcDateTime),
+    Column("revoked", UtcDateTime),
+    Column("revoked_by", Text),
+)
+
+audit_trail = Table(
+    "audit_trail",
+    metadata,
+    # Who did what to the tables and the tokens. Rows are only ever added.
+    Column("id", Integer, primary_key=True),
+    Column("time", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="a member of catalogue.trail.Action"),
+    Column("subject", Text, nullable=False, comment="as publication 7, proposal 3, stockholm.yaml, token kim"),
+    Column("detail", Text, nullable=False),
 )
 
 hsa_versions = Table(
@@ -116,6 +195,12 @@ calls = Table(
     Column("violations", Text, nullable=False, comment="JSON array of RecordedViolation"),
     Column("stored_request", Text),
     Column("stored_response", Text),
+    Column("certificate_subject", Text),
+    Column("certificate_issuer", Text),
+    Column("certificate_valid_to", Text),
+    Column("tls", Text),
+    Column("sender_address", Text),
+    Column("acting_on_behalf_of", Text),
     # What is asked: newest first, one trace, one address, what failed. Senders and contracts are few: by time will do.
     Index(None, "time"),
     Index(None, "correlation_id"),
