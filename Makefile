@@ -54,7 +54,7 @@ lint: setup
 	@$(BIN)/ruff check --quiet $(CODE)
 
 types: setup
-	@$(BIN)/mypy platform/rivta producers_stub benchmarks
+	@$(BIN)/mypy $(CODE)
 
 # Two processes; the tests that share the running pair stay together in one of them.
 test: setup

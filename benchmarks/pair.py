@@ -114,7 +114,9 @@ class Fixed:
             "admin": f"127.0.0.1:{admin}",
             "admin_token": str(state / "admin.token"),
         }
-        settings["variables"] |= self.urls | {"monitoring": f"unix:{Home(state).sockets / f'{name}.sock'}"}
+        settings["variables"] |= self.urls | dict.fromkeys(
+            ("monitoring", "catalogue"), f"unix:{Home(state).sockets / f'{name}.sock'}"
+        )
         settings["validation"] = settings.get("validation", {}) | {"request": "reject", "response": "off"}
         file = self.folder / f"{name}.toml"
         file.write_text(to_toml(settings), encoding="utf-8")

@@ -85,7 +85,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class StubProducer:
-    """A producer with its journal: the services of its three contracts. `now` gives the time, with a zone."""
+    """A producer with its journal: the services of its own contracts. `now` gives the time, with a zone."""
 
     producer: Producer
     journal: Journal

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from wsgiref.types import WSGIApplication
 
@@ -28,6 +29,7 @@ from rivta.soap.service import ServiceFault, envelope_bytes, fault_envelope
 from rivta.soap.spyne_adapter import PARSED_ENVELOPE
 from rivta.soap.wsgi import HttpAnswer, HttpRequest, call
 from rivta.soap.xml import XmlRefused, parse_xml
+from rivta.tls.sender import NoSenderId, sender_from_certificate
 
 MAX_BYTES = 50 * 1024 * 1024
 KEEP_ALIVE_SECONDS = 75.0
@@ -63,7 +65,7 @@ class Front:
             return _response(await self._answer(request, body, None))
         root = await self._parsed(body)
         address = read_head(root).logical_address if root is not None else None
-        setting = self.switchboard.take(self.producer, address, _memorable(request))
+        setting = self.switchboard.take(self.producer, address, _memorable(request), caller=_caller(request))
         if setting.seconds:
             await asyncio.sleep(setting.seconds)
         return await self._behave(setting, request, body, root)
@@ -151,6 +153,21 @@ def spoiled(answer: HttpAnswer) -> HttpAnswer:
 
 def _memorable(request: web.Request) -> Mapping[str, str]:
     return {name: value for name, value in request.headers.items() if name.lower() not in _NOT_REMEMBERED}
+
+
+def _caller(request: web.Request) -> str | None:
+    """The HSA-id of the certificate that the connection was made with."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    return _hsa_id(certificate) if certificate else None
+
+
+@lru_cache(maxsize=64)
+def _hsa_id(certificate: bytes) -> str | None:
+    try:
+        return sender_from_certificate(certificate).hsa_id
+    except NoSenderId:
+        return None
 
 
 def _response(answer: HttpAnswer) -> web.Response:

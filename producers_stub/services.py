@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from lxml import etree
 
 from producers_stub.answers import StubProducer
+from producers_stub.by_sample import SampleAnswer
 from producers_stub.world import Producer
 from rivta.contracts.archive import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.contracts.wsdl import UnknownSchema, find_by_path, schema, wsdl
+from rivta.soap.identifiers import ContractNamespace
 from rivta.soap.spyne_adapter import DEFAULT_MAX_BYTES, Check, Documents, dispatcher, soap_application
 
 _log = logging.getLogger(__name__)
 
 Validation = Literal["report", "reject", "off"]
 """What a request that breaks its contract meets: a line in the log, a SOAP fault, or nothing."""
-
-
-def producer_application(
-    stub: StubProducer,
-    contracts: Contracts,
-    *,
-    validators: Validators,
-    validation: Validation,
-    documents: Documents,
-    max_bytes: int,
-) -> WSGIApplication:
-    """The WSGI application that answers for `stub`. Raises LookupError for a contract of its that is not installed."""
-    applications = []
-    for namespace, answer in stub.services().items():
-        contract = contracts.get(namespace)
-        if contract is None:
-            raise LookupError(f"stub producer {stub.producer.name} answers {namespace}, which is not installed")
-        check = request_check(contract, validators, validation)
-        applications.append(soap_application(contract, answer, check=check))
-    return dispatcher(applications, documents=documents, max_bytes=max_bytes)
 
 
 def request_check(contract: Contract, validators: Validators, validation: Validation) -> Check | None:
@@ -81,25 +63,61 @@ def served_documents(contracts: Contracts) -> Documents:
     return find
 
 
-def application_factory(
-    stubs: Mapping[str, StubProducer],
-    contracts: Contracts,
-    *,
-    validation: Validation = "report",
-    max_bytes: int = DEFAULT_MAX_BYTES,
-) -> Callable[[Producer], WSGIApplication]:
-    """Makes the application of a producer from `stubs` (by name); all share one set of compiled schemas."""
-    validators = Validators(contracts)
-    documents = served_documents(contracts)
+class Applications:
+    """The WSGI applications of stub producers, by name: their own contracts, and every other one by its sample.
 
-    def application_of(producer: Producer) -> WSGIApplication:
-        return producer_application(
-            stubs[producer.name],
-            contracts,
-            validators=validators,
-            validation=validation,
-            documents=documents,
-            max_bytes=max_bytes,
-        )
+    They share one set of compiled schemas, and go on through `use`: a call is answered by what is in force as it comes.
+    """
 
-    return application_of
+    def __init__(
+        self,
+        stubs: Mapping[str, StubProducer],
+        contracts: Contracts,
+        validators: Validators,
+        *,
+        validation: Validation = "report",
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        """Raises LookupError for a contract of a producer's own that is not known."""
+        self._stubs = stubs
+        self._validation = validation
+        self._max_bytes = max_bytes
+        self._in_force = self._made(contracts, validators)
+
+    def use(self, contracts: Contracts, validators: Validators) -> None:
+        """Puts other contracts in force, in one step; raises as the constructor does, with nothing changed."""
+        self._in_force = self._made(contracts, validators)
+
+    def of(self, producer: Producer) -> WSGIApplication:
+        """What answers for `producer`. KeyError when it is not among the stubs."""
+        name = self._stubs[producer.name].producer.name
+
+        def application(environment: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            return self._in_force[name](environment, start_response)
+
+        return application
+
+    def _made(self, contracts: Contracts, validators: Validators) -> dict[str, WSGIApplication]:
+        checks = {contract.namespace: request_check(contract, validators, self._validation) for contract in contracts}
+        by_sample = [
+            soap_application(one, one.answer, check=checks[one.namespace], address_required=one.is_addressed)
+            for contract in contracts
+            for one in (SampleAnswer(contract, operation) for operation in contract.operations)
+        ]
+        documents = served_documents(contracts)
+        made = {}
+        for name, stub in self._stubs.items():
+            own = [
+                soap_application(_known(contracts, namespace, name), answer, check=checks[namespace])
+                for namespace, answer in stub.services().items()
+            ]
+            # Of two for the same request the later counts.
+            made[name] = dispatcher([*by_sample, *own], documents=documents, max_bytes=self._max_bytes)
+        return made
+
+
+def _known(contracts: Contracts, namespace: ContractNamespace, producer: str) -> Contract:
+    contract = contracts.get(namespace)
+    if contract is None:
+        raise LookupError(f"stub producer {producer} answers {namespace}, which is not installed")
+    return contract

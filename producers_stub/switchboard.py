@@ -20,6 +20,7 @@ class _Line:
     setting: Setting
     calls: int = 0
     last_headers: Mapping[str, str] | None = None
+    last_caller: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -32,6 +33,7 @@ class _Line:
             "default": self.address.default.behaviour.value,
             "calls": self.calls,
             "last_headers": self.last_headers,
+            "last_caller": self.last_caller,
         }
 
 
@@ -51,8 +53,16 @@ class Switchboard:
         }
         self._strays = dict.fromkeys((producer.name for producer in producers), 0)
 
-    def take(self, producer: Producer, address: LogicalAddress | None, headers: Mapping[str, str]) -> Setting:
-        """Counts a call to `producer` and says how to treat it. `headers` are remembered; no payload is ever given.
+    def take(
+        self,
+        producer: Producer,
+        address: LogicalAddress | None,
+        headers: Mapping[str, str],
+        *,
+        caller: str | None = None,
+    ) -> Setting:
+        """Counts a call to `producer` and says how to treat it. `headers` and `caller`, the HSA-id of the certificate
+        it was made with, are remembered; no payload is ever given.
 
         An address that is not the producer's own (a unit below it, say, that was routed by its parent) is normal.
         """
@@ -62,6 +72,7 @@ class Switchboard:
             return Setting()
         line.calls += 1
         line.last_headers = headers
+        line.last_caller = caller
         setting = line.setting
         if setting.calls is not None:
             line.setting = replace(setting, calls=setting.calls - 1) if setting.calls > 1 else line.address.default

@@ -20,7 +20,7 @@ CONTRACTS = tuple(
         (namespaces.PING_FOR_CONFIGURATION_1, namespaces.GET_DIAGNOSIS_2, namespaces.GET_CARE_CONTACTS_3),
     )
 )
-"""What every stub producer answers."""
+"""What every stub producer answers from its journal; any other contract that is known it answers by sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class StubAddress:
 
     logical_address: LogicalAddress
     default: Setting
+    platform: str
+    """Key of the platform that has the way to it; its producer's, unless the row names another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Producer:
     hsa_id: HsaId
     title: str
     platform: str
-    """Key of the platform that it is connected to."""
+    """Key of the platform that it is connected to, at least."""
     addresses: tuple[StubAddress, ...]
     contracts: tuple[ContractNamespace, ...] = CONTRACTS
 
@@ -125,14 +127,16 @@ def _producer(row: Mapping[str, Any]) -> Producer:
         hsa_id=HsaId(row["hsa_id"]),
         title=row["title"],
         platform=row["platform"],
-        addresses=tuple(map(_address, row["addresses"])),
+        addresses=tuple(_address(one, row["platform"]) for one in row["addresses"]),
     )
 
 
-def _address(row: Mapping[str, Any]) -> StubAddress:
-    setting = {name: value for name, value in row.items() if name != "logical_address"}
+def _address(row: Mapping[str, Any], platform: str) -> StubAddress:
+    setting = {name: value for name, value in row.items() if name not in ("logical_address", "platform")}
     try:
-        return StubAddress(LogicalAddress(row["logical_address"]), Setting.parse(setting))
+        return StubAddress(
+            LogicalAddress(row["logical_address"]), Setting.parse(setting), row.get("platform", platform)
+        )
     except ValueError as error:
         raise ValueError(f"address {row['logical_address']}: {error}") from error
 
@@ -141,9 +145,10 @@ def _check(world: World, path: Path) -> None:
     """What must hold between the tables; ValueError if it does not."""
     keys = {platform.key for platform in world.platforms}
     for producer in world.producers:
-        if producer.platform not in keys:
-            known = ", ".join(sorted(keys))
-            raise ValueError(f"{path}: producer {producer.name}: platform {producer.platform!r} is not one of {known}")
+        for platform in (producer.platform, *(one.platform for one in producer.addresses)):
+            if platform not in keys:
+                known = ", ".join(sorted(keys))
+                raise ValueError(f"{path}: producer {producer.name}: platform {platform!r} is not one of {known}")
         if not producer.addresses:
             raise ValueError(f"{path}: producer {producer.name} has no address")
     names = [producer.name for producer in world.producers]

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.support import CHECKOUT, Pair, running_pair
 # A test with one of these marks may open sockets.
 _MAY_OPEN_SOCKETS = ("sockets", "pair", "postgres", "browser")
 # What RIVTA_TESTS_REQUIRE may name, and the mark of the tests that need it.
-_REQUIRABLE = {"postgres": "postgres", "chromium": "browser", "contracts": "contracts"}
+_REQUIRABLE = {"postgres": "postgres", "chromium": "browser", "contracts": "contracts", "java": "java"}
 
 hypothesis.settings.register_profile("rivta", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("rivta")
@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure where RIVTA_TESTS_REQUIRE says that what the test needs is there."""
     report = yield
     lacking = [name for name in required_kinds() if item.get_closest_marker(_REQUIRABLE[name])]

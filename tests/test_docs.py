@@ -224,19 +224,32 @@ def test_the_manual_has_every_fault_with_its_side() -> None:
     assert listed == [(fault.value.code, fault.value.side.value) for fault in Fault]
 
 
+def test_the_manual_has_every_metric() -> None:
+    sources = ["audit/metrics.py", "run/figures.py"]
+    code = "".join((CHECKOUT / "platform" / "rivta" / name).read_text(encoding="utf-8") for name in sources)
+    made = re.findall(r'(Counter|Histogram|[Gg]auge)\(\s*"(rivta_\w+)"', code)
+    names = [f"{name}_total" if kind == "Counter" else name for kind, name in made]
+    page = (CHECKOUT / "docs" / "operator.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(rivta_\w+)` \|", page, re.M)) == sorted(names)
+
+
 @pytest.mark.pair
 def test_the_manual_has_the_admin_api_as_the_keeper_describes_it(pair: Pair) -> None:
     described = AdminClient.of_platform(Home(pair.home), "national").get("/openapi.json")["paths"]
     page = (CHECKOUT / "docs" / "operator.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(/[^`]*)` \| ([^|]*) \| ([^|]*) \|$", page, re.M)
-    assert listed == [admin_row(path, description["get"]) for path, description in described.items()]
+    listed = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", page, re.M)
+    assert listed == [
+        admin_row(f"{verb.upper()} {path}", operation)
+        for path, operations in described.items()
+        for verb, operation in operations.items()
+    ]
 
 
-def admin_row(path: str, operation: dict[str, Any]) -> tuple[str, str, str]:
-    """A path of the admin API as a row of the manual's table: mandatory parameters in bold."""
+def admin_row(request: str, operation: dict[str, Any]) -> tuple[str, str, str, str]:
+    """An operation of the admin API as a row of the manual's table: mandatory parameters in bold."""
     names = [
         f"**{one['name']}**" if one["required"] else one["name"]
         for one in operation["parameters"]
         if one["in"] == "query"
     ]
-    return path, operation["summary"], ", ".join(names) or "-"
+    return request, operation["summary"], operation.get("x-least-role", "-"), ", ".join(names) or "-"

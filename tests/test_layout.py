@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rivta.audit": {"rivta.router.record", "rivta.soap", *_STORE},
     "rivta.index": {"rivta.router.client", "rivta.catalogue", *_MESSAGES, *_STORE},
     "rivta.aggregation": {"rivta.router", "rivta.index.client", "rivta.catalogue", "rivta.soap"},
-    "rivta.onboarding": {"rivta.catalogue", "rivta.tls", "rivta.router.client"},
+    "rivta.onboarding": {"rivta.catalogue", "rivta.tls", "rivta.router.client", *_MESSAGES},
     "rivta.testing": _SERVICES,
     "rivta.viewer": {"rivta.testing", *_SERVICES},
     "rivta.console": {"rivta.testing", "rivta.viewer", *_SERVICES},
@@ -62,13 +63,16 @@ PARSERS = {
 }
 
 
-def modules() -> Iterator[tuple[str, Path, ast.Module]]:
+@cache
+def modules() -> list[tuple[str, Path, ast.Module]]:
     """Every module of ours: its dotted name, file and syntax tree."""
+    found = []
     for root, base in ((PROGRAM, PROGRAM.parent), (STUBS, CHECKOUT)):
         for file in sorted(root.rglob("*.py")):
             parts = file.relative_to(base).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            yield name, file, ast.parse(file.read_text(encoding="utf-8"), str(file))
+            found.append((name, file, ast.parse(file.read_text(encoding="utf-8"), str(file))))
+    return found
 
 
 def imported_names(module: str, tree: ast.Module, *, is_package: bool) -> Iterator[tuple[int, str]]:
@@ -146,9 +150,10 @@ def test_namespaces_stand_in_one_module() -> None:
             continue
         documentation = docstrings(tree)
         for node in ast.walk(tree):
-            spelled = isinstance(node, ast.Constant) and isinstance(node.value, str) and "urn:riv:" in node.value
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or "urn:riv:" not in node.value:
+                continue
             # `urn:riv:` alone is the prefix that every contract has, and a test for it.
-            if spelled and id(node) not in documentation and node.value != "urn:riv:":
+            if id(node) not in documentation and node.value != "urn:riv:":
                 wrong.append(f"{file.relative_to(CHECKOUT)}:{node.lineno} {node.value[:60]!r}")
     assert wrong == []
 

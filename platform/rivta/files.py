@@ -1,7 +1,11 @@
-"""Files that others read: they appear whole or not at all. Imported by workers: standard library only."""
+"""Files that others read, which appear whole or not at all, and files that others write, watched for changes.
+
+Imported by workers: standard library only.
+"""
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -25,6 +29,19 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o644, durable: bool =
         raise
     if durable:
         sync(path.parent)
+
+
+def states_of(paths: Iterable[Path]) -> tuple[tuple[int, ...] | None, ...]:
+    """What is another when a file has been written to, or replaced; None for one that cannot be looked at."""
+    return tuple(map(_state_of, paths))
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def sync(path: Path) -> None:

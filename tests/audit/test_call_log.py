@@ -100,7 +100,7 @@ class TestSearch:
             [
                 call(1),
                 call(2, sender="SE1-JOURNAL", outcome="VP007", correlation_id="other"),
-                call(3, platform=REGIONAL),
+                call(3, platform=REGIONAL, http_status=500),
                 call(4, contract=CONTACTS, logical_address="SE9-OTHER", outcome="VP004"),
                 call(5, contract=None, outcome="http-413"),
             ]
@@ -128,6 +128,8 @@ class TestSearch:
             ({"logical_address": "SE9-OTHER"}, ["c4"]),
             ({"outcome": "VP007"}, ["c2"]),
             ({"outcome": "failed"}, ["c5", "c4", "c2"]),
+            ({"outcome": "fault"}, ["c3"]),
+            ({"outcome": "fault", "sender": "SE1-JOURNAL"}, []),
             ({"platform": REGIONAL}, ["c3"]),
             ({"outcome": "failed", "contract": DIAGNOSIS}, ["c2"]),
         ],
@@ -200,3 +202,36 @@ def test_the_log_gives_back_any_record_as_it_was(database: Engine, record: CallR
     log.insert([record])
 
     assert log.get(record.id) == [record]
+
+
+class TestCounts:
+    def test_calls_are_counted_by_sender_contract_and_address(self, log: CallLog) -> None:
+        log.insert([call(1), call(2), call(3, sender="other"), call(4, contract=CONTACTS)])
+
+        counted = {(one.sender, one.contract): (one.number, one.first, one.last) for one in log.counts()}
+
+        second = timedelta(seconds=1)
+        assert counted == {
+            (ROUTED.sender, DIAGNOSIS): (2, NOON + second, NOON + 2 * second),
+            ("other", DIAGNOSIS): (1, NOON + 3 * second, NOON + 3 * second),
+            (ROUTED.sender, CONTACTS): (1, NOON + 4 * second, NOON + 4 * second),
+        }
+
+    def test_only_the_newest_or_those_since_a_time_are_counted(self, log: CallLog) -> None:
+        log.insert([call(number) for number in range(10)])
+
+        assert [one.number for one in log.counts(newest=3)] == [3]
+        assert [one.number for one in log.counts(since=NOON + timedelta(seconds=6))] == [4]
+        assert log.counts(since=NOON + timedelta(seconds=60)) == []
+
+    def test_calls_of_nobody_known_are_left_out(self, log: CallLog) -> None:
+        log.insert([call(1, sender=None), call(2, contract=None), call(3, logical_address=None), call(4)])
+
+        assert [one.number for one in log.counts()] == [1]
+
+    def test_the_oldest_call_tells_how_far_the_log_reaches(self, log: CallLog) -> None:
+        assert log.oldest() is None
+
+        log.insert([call(5), call(2)])
+
+        assert log.oldest() == NOON + timedelta(seconds=2)

@@ -35,14 +35,152 @@ class TestWhichEvents:
             (FAULT, ["req-in", "error", "resp-out"]),
             (PRODUCER_DOWN, ["req-in", "req-out", "error", "resp-out"]),
             (replace(ROUTED, http_status=500), ["req-in", "req-out", "resp-in", "error", "resp-out"]),
-            (replace(FAULT, outcome="VP002"), ["error", "resp-out"]),
-            (replace(FAULT, outcome="VP015"), ["error", "resp-out"]),
+            (replace(FAULT, outcome="VP002", route_trace=""), ["error", "resp-out"]),
+            (replace(FAULT, outcome="VP015", route_trace=""), ["error", "resp-out"]),
+            (replace(FAULT, outcome="VP015"), ["req-in", "error", "resp-out"]),
             (replace(FAULT, outcome="http-413", http_status=413), ["error", "resp-out"]),
         ],
-        ids=["routed", "fault", "producer down", "relayed fault", "no sender", "unreadable", "no SOAP"],
+        ids=["routed", "fault", "producer down", "relayed fault", "no sender", "unreadable", "schema", "no SOAP"],
     )
     def test_depend_on_how_far_the_call_came(self, record: CallRecord, expected: list[str]) -> None:
         assert actions(record) == expected
+
+
+FULL = replace(
+    ROUTED,
+    original_consumer="SE1-FIRST",
+    acting_on_behalf_of="SE1-CLINIC",
+    sender_address="192.0.2.1",
+    profile_in="RIVTABP20",
+    tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+    certificate_subject="serialNumber=SE1",
+    certificate_issuer="CN=CA",
+    certificate_valid_to="2027-01-01T00:00:00+00:00",
+)
+"""A call of which everything is known."""
+WSDL = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosis:2"
+PRODUCERS = {
+    "span.id": "*",
+    "labels.parent.id": "*",
+    "url.original": "https://localhost:20020/vp",
+    "destination.address": "localhost:20020",
+    "destination.domain": "localhost",
+    "destination.port": "20020",
+    "http.request.method": "POST",
+}
+EVERY_EVENT = {
+    "@timestamp": "*",
+    "ecs.version": "1.2.0",
+    "event.module": "skltp-messages",
+    "event.kind": "event",
+    "event.category": '["web"]',
+    "event.id": "*",
+    "trace.id": FULL.correlation_id,
+    "corr.id": f"[{FULL.correlation_id}]",
+    "transaction.id": FULL.id,
+    "span.id": "*",
+    "service.name": "vp-services",
+    "url.full": "https://vp.test/vp",
+    "source.address": "192.0.2.1",
+    "source.ip": "192.0.2.1",
+    "host.hostname": "h",
+    "tls.version_protocol": "tls",
+    "tls.version": "1.3",
+    "tls.cipher": "TLS_AES_256_GCM_SHA384",
+    "tls.established": "true",
+    "tls.client.subject": "serialNumber=SE1",
+    "tls.client.issuer": "CN=CA",
+    "tls.client.not_after": "2027-01-01T00:00:00+00:00",
+    "labels.route": "vp-https-route",
+    "labels.senderid": FULL.sender,
+    "labels.receiverid": FULL.logical_address,
+    "labels.servicecontract_namespace": FULL.contract,
+    "labels.originalServiceconsumerHsaid_in": "SE1-FIRST",
+    "labels.actingOnBehalfOfHsaid": "SE1-CLINIC",
+}
+DECIDED = {
+    "labels.rivversion": "RIVTABP21",
+    "labels.wsdl_namespace": f"{WSDL}:RIVTABP21",
+    "labels.originalServiceconsumerHsaid": "SE1-FIRST",
+    "labels.routerVagvalTrace": "SE2321000016-KS",
+    "labels.routerBehorighetTrace": "SE2321000016-KS",
+}
+FAILED = {
+    "labels.sessionStatus": "true",
+    "labels.errorCode": "VP009",
+    "labels.statusCode": "500 Internal Server Error",
+    "labels.sessionErrorDescription": f"VP009 {Fault.PRODUCER_TROUBLE.value.text}",
+    "labels.sessionErrorTechnicalDescription": "refused",
+    "labels.faultCode": "SOAP-ENV:Server",
+    "labels.faultString": f"VP009 {Fault.PRODUCER_TROUBLE.value.text}",
+    "labels.faultDetail": "refused",
+}
+START, END = '["access","start"]', '["access","end"]'
+
+
+@pytest.mark.parametrize(
+    ("record", "action", "own"),
+    [
+        (
+            FULL,
+            "req-in",
+            {
+                "event.type": START,
+                "http.request.method": "POST",
+                "http.request.body.bytes": "2048",
+                "labels.rivversion": "rivtabp20",
+                "labels.wsdl_namespace": f"{WSDL}:rivtabp20",
+            },
+        ),
+        (FULL, "req-out", DECIDED | PRODUCERS | {"event.type": START}),
+        (
+            FULL,
+            "resp-in",
+            DECIDED | PRODUCERS | {"event.type": END, "event.duration": "45250000", "http.response.status_code": "200"},
+        ),
+        (
+            FULL,
+            "resp-out",
+            DECIDED
+            | {
+                "event.type": END,
+                "event.duration": "48500000",
+                "http.response.status_code": "200",
+                "http.response.body.bytes": "4096",
+            },
+        ),
+        (
+            replace(FULL, outcome="VP009", producer_ms=None, http_status=500, detail="refused"),
+            "error",
+            DECIDED
+            | FAILED
+            | {
+                "event.type": END,
+                "event.duration": "48500000",
+                "error.type": "PRODUCER_TROUBLE",
+                "error.message": "refused",
+            },
+        ),
+    ],
+    ids=["req-in", "req-out", "resp-in", "resp-out", "error"],
+)
+def test_an_event_has_these_fields_and_no_other(record: CallRecord, action: str, own: dict[str, str]) -> None:
+    found = next(
+        one
+        for one in events(record, url="https://vp.test/vp", host={"host.hostname": "h"})
+        if one["event.action"] == action
+    )
+    expected = (
+        EVERY_EVENT
+        | own
+        | {
+            "event.action": action,
+            "log.level": "ERROR" if action == "error" else "INFO",
+            "log.logger": f"se.skl.tp.vp.logging.{action.replace('-', '.')}",
+            "message": f"{action} {record.sender} -> {record.logical_address}",
+        }
+    )
+    assert {name: "*" if expected.get(name) == "*" else value for name, value in found.items()} == expected
 
 
 class TestFields:
@@ -51,7 +189,7 @@ class TestFields:
 
         assert request["message"] == "req-in SE165565594230-NPO -> SE2321000016-KS"
         assert request["event.type"] == '["access","start"]'
-        assert request["labels.rivversion"] == "RIVTABP20"
+        assert request["labels.rivversion"] == "rivtabp20"
         assert request["http.request.body.bytes"] == "2048"
         assert "labels.routerVagvalTrace" not in request
         assert "event.duration" not in request
@@ -90,6 +228,16 @@ class TestFields:
         assert error["labels.sessionErrorDescription"] == f"VP007 {Fault.NO_PERMISSION.value.text}"
         assert error["labels.sessionErrorTechnicalDescription"] == "Authorization missing"
         assert event(FAULT, "resp-out")["labels.errorCode"] == "VP007"
+
+    def test_an_error_of_ours_has_the_incumbents_code_for_it(self) -> None:
+        assert event(replace(FAULT, outcome="error"), "error")["labels.errorCode"] == "VP009"
+
+    def test_a_call_outside_tls_is_of_the_http_route(self) -> None:
+        assert event(ROUTED, "req-in")["labels.route"] == "vp-http-route"
+
+    def test_a_container_is_told(self) -> None:
+        assert describe_host({"KUBERNETES_SERVICE_HOST": "x"})["host.type"] == "container"
+        assert "host.type" not in describe_host({})
 
     def test_names_the_wsdl_as_the_incumbent_does(self) -> None:
         assert (

@@ -13,7 +13,8 @@ from tests.calls import DIAGNOSIS
 WORKER = """
 import sys
 from pathlib import Path
-from rivta.audit.metrics import WorkerMetrics
+from rivta.audit.metrics import WorkerMetrics, WorkerState
+from rivta.router.record import RecordedViolation
 from tests.calls import call
 metrics = WorkerMetrics(Path(sys.argv[1]))
 {work}
@@ -23,9 +24,9 @@ sys.stdin.read()
 THREE_CALLS = """
 metrics.observe(call(1, outcome="VP004", contract="urn:made:up", producer_ms=None))
 metrics.observe(call(2))
-metrics.observe(call(3, outcome="VP009"))
-metrics.observe_worker(in_flight=2, records_waiting=5, records_dropped=1)
-metrics.observe_worker(in_flight=2, records_waiting=7, records_dropped=4)
+metrics.observe(call(3, outcome="VP009", violations=(RecordedViolation("request", 1, "/a", "x"),) * 2, http_status=500))
+metrics.observe_worker(WorkerState(2, 5, 1, breakers_open=1, handshakes_failed=3))
+metrics.observe_worker(WorkerState(2, 7, 4, breakers_open=2, handshakes_failed=5))
 """
 
 
@@ -70,8 +71,12 @@ def test_workers_are_added_up_and_those_that_are_gone_still_count(tmp_path: Path
         assert found["rivta_call_seconds_bucket", DIAGNOSIS, "0.05"] == 4
         assert found["rivta_call_seconds_bucket", DIAGNOSIS, "0.025"] == 0
         assert found["rivta_producer_seconds_count", DIAGNOSIS] == 4
+        assert found["rivta_violations_total", DIAGNOSIS, "request"] == 4
+        assert found["rivta_tls_handshake_failures_total",] == 10
+        assert ("rivta_producer_faults_total", DIAGNOSIS) not in found
     assert [found["rivta_calls_in_flight",] for found in (both, left)] == [4, 2]
     assert [found["rivta_call_records_waiting",] for found in (both, left)] == [14, 7]
+    assert [found["rivta_breakers_open",] for found in (both, left)] == [2, 2]
     assert ("rivta_calls_in_flight",) not in none
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_retired.db", "histogram_retired.db"]
 
@@ -100,6 +105,15 @@ def test_a_caller_cannot_make_labels_up(tmp_path: Path) -> None:
     }
 
 
+def test_a_fault_of_the_producer_that_was_passed_on_counts_apart(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, work="metrics.observe(call(1, http_status=500)); metrics.observe(call(2))")
+    found = samples(tmp_path)
+    worker.kill()
+
+    assert found["rivta_producer_faults_total", DIAGNOSIS] == 1
+    assert found["rivta_calls_total", DIAGNOSIS, "routed"] == 2
+
+
 def test_a_platform_without_workers_has_nothing_to_show(tmp_path: Path) -> None:
     assert metrics.exposition(tmp_path) == b""
     assert metrics.by_worker(tmp_path) == {}
@@ -124,7 +138,7 @@ def test_every_byte_of_the_figures_has_its_place_on_the_disk(tmp_path: Path) -> 
     worker = Worker(tmp_path)
     files = [path.stat() for path in tmp_path.glob("*.db")]
     worker.kill()
-    assert len(files) == 3
+    assert len(files) == 4
     assert all(file.st_blocks * 512 >= file.st_size for file in files)
 
 

@@ -213,7 +213,7 @@ class TestAsynchronous:
         disk.room = room
         for number in range(3):
             writer.append(call(number))
-            with pytest.raises(OSError, match="No space") if disk.room < 700 else contextlib.nullcontext():
+            with pytest.raises(OSError, match="No space") if disk.room < 950 else contextlib.nullcontext():
                 writer.flush()
 
         disk.room = None

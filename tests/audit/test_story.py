@@ -109,7 +109,7 @@ def test_a_call_of_which_little_is_known_is_told_too() -> None:
     )
 
     assert told.startswith("- to -, 2026")
-    assert "http-413, the consumer left before the answer" in told
+    assert "http-413, without an answer" in told
     assert "  not identified  (consumer)" in told
     assert "  SE-UNKNOWN  (platform)" in told
 

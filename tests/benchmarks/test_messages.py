@@ -4,12 +4,12 @@ import pytest
 
 from benchmarks import messages
 from rivta.contracts.installed import Contracts
-from rivta.contracts.validation import Validators
+from rivta.contracts.validation import Message, Validators
 from rivta.soap.namespaces import SOAP_ENVELOPE
 from rivta.soap.xml import parse_xml
 
 
-def is_valid(envelope: bytes, kind: str) -> bool:
+def is_valid(envelope: bytes, kind: Message) -> bool:
     contracts = Contracts.shipped()
     payload = parse_xml(envelope).find(f"{{{SOAP_ENVELOPE}}}Body/*")
     return Validators(contracts).check(contracts.find("GetDiagnosis:2"), payload, kind).valid

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rivta.cli.call import ShownFault, read_answer
+from rivta.cli.call_answer import ShownFault, read_answer
 from rivta.cli.main import main
 from rivta.soap.faults import Fault, fault_envelope
 from rivta.soap.head import read_head
@@ -309,6 +309,48 @@ def test_a_refused_certificate_is_named_as_tls(call: Call) -> None:
     assert (code, output) == (1, "")
     assert "TLS refused by the platform: certificate expired" in errors
     assert "`rivta cert list`" in errors
+
+
+@pytest.mark.sockets
+def test_a_trace_without_any_log_still_tells_who_called_and_how(call: Call, platform: Platform) -> None:
+    platform.status = 500
+    platform.body = fault_envelope(Fault.NO_ROUTE, detail="none", platform_name="P")
+
+    code, output, errors = call("--trace", "--json")
+
+    shown = json.loads(output)
+    assert (code, errors) == (1, "")
+    assert list(shown)[:6] == ["status", "correlation_id", "elapsed_ms", "producer_ms", "fault", "response"]
+    assert shown["trace"]["consumer"]["certificate"]["hsa_id"] == "SE1-NPO"
+    assert shown["trace"]["tls"].startswith("TLSv1.3 ")
+    assert shown["trace"]["hops"] == []
+    assert shown["trace"]["ending"]["code"] == "VP004"
+    assert shown["trace"]["notes"]
+
+
+@pytest.mark.sockets
+def test_a_trace_of_a_refused_handshake_says_that_the_platform_refused_it(call: Call) -> None:
+    code, output, errors = call("--as", "old", "--trace")
+
+    assert (code, errors) == (1, "")
+    assert "TLS refused by the platform: certificate expired" in output
+    assert "No answer: it ended at national" in output
+    assert "you, the consumer: call with a certificate that the platform accepts" in output
+    assert "rivta cert list" in output
+
+
+@pytest.mark.sockets
+def test_a_trace_of_a_distrusted_platform_says_that_this_end_ended_it(
+    call: Call, home: Path, url: str, ca: Authority, identities: dict[str, Issued]
+) -> None:
+    publish(home, url.replace("localhost", "127.0.0.1"), ca, identities)
+
+    _, output, _ = call("--trace", "--json")
+
+    shown = json.loads(output)
+    assert (shown["status"], shown["response"]) == (0, None)
+    assert "ip address mismatch" in shown["fault"]["text"]
+    assert shown["trace"]["ending"]["who"] == "the consumer"
 
 
 @pytest.mark.sockets

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from rivta.cli import cert
@@ -102,7 +103,7 @@ def test_certificates_to_test_with_can_be_made(run: Run) -> None:
         "new": "not yet valid",
         "nameless": "valid",
     }
-    assert rows["old"]["not_after"] == "2021-01-01T00:00:00+00:00"
+    assert rows["old"]["not_after"] == "2020-12-31T23:00:00+00:00"  # midnight in Sweden
     assert rows["nameless"]["hsa_id"] is None
 
 
@@ -176,9 +177,36 @@ def test_export_does_not_replace_a_file_unasked(run: Run, issued: dict[str, Any]
     assert run(*arguments, "--force")[0] == 0
 
 
+def test_export_as_pem_holds_key_certificate_and_chain(run: Run, issued: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "journal-all.pem"
+
+    code, _, errors = run("export", "journal", "--out", str(out), "--pem")
+
+    assert (code, errors) == (0, "")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    content = out.read_bytes()
+    key = serialization.load_pem_private_key(content, password=None)
+    leaf, issuing, root = x509.load_pem_x509_certificates(content)
+    assert leaf.public_key() == key.public_key()
+    assert (leaf.issuer, issuing.issuer) == (issuing.subject, root.subject)
+
+
+def test_a_trust_store_holds_both_authorities_and_no_key(run: Run, issued: dict[str, Any], tmp_path: Path) -> None:
+    password, out = tmp_path / "password", tmp_path / "trust.p12"
+    password.write_text("trusting\n")
+
+    made = from_json(run("trust", "--out", str(out), "--password-file", str(password), "--json"))
+
+    store = pkcs12.load_pkcs12(out.read_bytes(), b"trusting")
+    assert (store.key, store.cert) == (None, None)
+    assert [one.friendly_name for one in store.additional_certs] == [b"rivta-issuing", b"rivta-root"]
+    assert made == {"file": str(out), "ca": issued["ca"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        (["export", "x", "--pem", "--password-file", "-", "--out", "x.pem"], 2, "a PEM file has no password here"),
         (["issue", "x"], 2, "give --hsa-id ID, or --without-hsa-id"),
         (["issue", "x", "--hsa-id", "SE1", "--without-hsa-id"], 2, "give --hsa-id ID, or --without-hsa-id"),
         (["issue", "x", "--hsa-id", "SE1", "--days", "0"], 2, "days"),

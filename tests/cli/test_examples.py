@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
@@ -22,6 +23,9 @@ NOT_RUN = {
     "rivta down": "it stops a pair of its own",
     "rivta serve": "it runs until it is stopped; the settings file is the reader's",
     "rivta bench": "a benchmark is no test",
+    "rivta route rollback": "it pauses the publishing of the shared pair; tests/pair/test_publications.py does that",
+    "rivta route approve": "it needs a proposal of somebody else; tests/run/test_admin_tables.py does that",
+    "rivta route withdraw": "it needs a proposal; tests/run/test_admin_tables.py does that",
 }
 """Commands whose example is only parsed, and why."""
 
@@ -50,7 +54,7 @@ def example(path: str) -> str:
 def test_the_example_is_of_the_command_and_its_options_exist(path: str) -> None:
     for line in example(path).split(" && "):
         words = shlex.split(line.partition(" > ")[0])
-        context, command = click.Context(group, info_name="rivta"), group
+        context, command = click.Context(group, info_name="rivta"), cast(click.Command, group)
         arguments = words[1:]
         while isinstance(command, click.Group):
             command = command.get_command(context, arguments.pop(0))
@@ -66,8 +70,17 @@ def reader(pair: Pair, command_path: str, tmp_path: Path) -> dict[str, str]:
     """The environment of a reader's shell in `tmp_path`, where there is what the examples name."""
     shutil.copytree(CHECKOUT / "routing", tmp_path / "routing")
     shutil.copy(next((CHECKOUT / "contracts").rglob("GetDiagnosis_2.0.request.xml")), tmp_path / "request.xml")
+    shutil.make_archive(
+        str(tmp_path / "GetDiagnosis_2.0"),
+        "zip",
+        CHECKOUT / "contracts" / "xsd",
+        "clinicalprocess.healthcond.description",
+    )
     shutil.copy(pair.home / "national" / "platform.toml", tmp_path / "platform.toml")
     (tmp_path / "password.txt").write_text("of the test\n")
+    (tmp_path / "application.properties").write_text(
+        "vp.instance.id=SE165565594230-VP\nvp.instance.name=VP\nvp.https.route.url=https://localhost:443/vp\n"
+    )
     return {"PATH": command_path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "RIVTA_HOME": str(pair.home)}
 
 
@@ -76,6 +89,13 @@ def own_certificates(pair: Pair, reader: dict[str, str], tmp_path: Path) -> None
     """A home with the same CA, so that no example revokes what the pair stands on."""
     shutil.copytree(pair.home / "certs", tmp_path / "home" / "certs")
     reader["RIVTA_HOME"] = str(tmp_path / "home")
+
+
+@pytest.fixture
+def own_contracts(reader: dict[str, str], tmp_path: Path) -> None:
+    """A home where a contract is installed, so that no example changes those of the pair."""
+    reader["RIVTA_HOME"] = str(tmp_path / "home")
+    run_rivta("contract", "add", str(tmp_path / "GetDiagnosis_2.0.zip"), home=tmp_path / "home")
 
 
 @pytest.fixture
@@ -103,7 +123,13 @@ def stub_as_before(pair: Pair) -> Iterator[None]:
     run_rivta("stub", "reset", "SE2321000016-KS", home=pair.home)
 
 
-NEEDS = {"rivta cert": "own_certificates", "rivta log show": "logged_call", "rivta stub": "stub_as_before"}
+NEEDS = {
+    "rivta cert": "own_certificates",
+    "rivta contract add": "own_contracts",
+    "rivta contract remove": "own_contracts",
+    "rivta log show": "logged_call",
+    "rivta stub": "stub_as_before",
+}
 
 
 @pytest.mark.pair

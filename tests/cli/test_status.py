@@ -75,6 +75,7 @@ def test_what_a_keeper_says_is_words_for_people() -> None:
         "table": {"publication": 3, "hsa_version": 2, "routes": 1, "permissions": 5, "problem": None},
         "draft": {"folder": "/r", "autopublish": True, "errors": 1, "warnings": 2, "problem": "one row is broken"},
         "call_log": {"collected": 7, "gaps": 1, "problem": None},
+        "contracts": {"known": 21, "problem": "installed.json: cannot be read"},
         "workers": {"42": {"calls": 7, "in_flight": 1}},
         "insecure": [],
     }
@@ -85,6 +86,8 @@ def test_what_a_keeper_says_is_words_for_people() -> None:
         "  draft     /r, each valid save is published, 1 error, 2 warnings (`rivta route lint`)",
         "            one row is broken",
         "  call log  7 calls since the start, 1 gap",
+        "  contracts 21 contracts",
+        "            installed.json: cannot be read",
         "  worker    42: 7 calls, 1 under way",
     ]
 

@@ -7,6 +7,7 @@ import pytest
 
 from rivta.run import ports
 from tests.pair.consumer import Admin, Consumer, consumer
+from tests.pair.outer import write_outer
 from tests.pair.standalone import Standalone, serving, write_settings
 from tests.support import Pair, running_pair
 
@@ -44,4 +45,11 @@ def own_pair(pair: Pair, short_folder: Path) -> Iterator[Pair]:
 def standalone(pair: Pair, short_folder: Path) -> Iterator[Standalone]:
     """One platform under `rivta serve`, with the certificates and the stub producers of the shared pair."""
     with serving(write_settings(pair, short_folder / "alone")) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def outer(pair: Pair, standalone: Standalone, short_folder: Path) -> Iterator[Standalone]:
+    """A platform in front of that one and of the pair's regional one."""
+    with serving(write_outer(pair, standalone, short_folder / "outer")) as platform:
         yield platform

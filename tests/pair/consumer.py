@@ -188,7 +188,7 @@ class RawAnswer:
     body: bytes
 
 
-def read_answer(connection: ssl.SSLSocket) -> RawAnswer:
+def read_answer(connection: socket.socket) -> RawAnswer:
     """The next answer on a bare connection, by its Content-Length."""
     received = b""
     while b"\r\n\r\n" not in received:

@@ -23,7 +23,8 @@ class Called:
 
 
 class Load:
-    """Keep-alive connections to one platform, each calling one time after the other; a broken one is made anew."""
+    """Keep-alive connections to one platform, each calling one time after the other; one that broke, or whose
+    answer said that it was the last, is made anew."""
 
     def __init__(self, url: str, identity: Identity, *, prefix: str, connections: int = 4) -> None:
         """Every call has a correlation id of its own, which starts with `prefix`."""
@@ -69,9 +70,10 @@ class Load:
                     id = f"{self._prefix}-{number}-{made}"
                     try:
                         connection.sendall(http_post(get_diagnosis(KS), f"{CORRELATION_ID}: {id}".encode()))
-                        status = read_answer(connection).status
+                        answer = read_answer(connection)
+                        status, is_last = answer.status, b"connection: close" in answer.head.lower()
                     except OSError:
-                        status = 0
+                        status, is_last = 0, True
                     self.calls.append(Called(id, number, time.monotonic(), status))
-                    if status == 0:
+                    if status == 0 or is_last:
                         break

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rivta.run.toml import to_toml
-from tests.pair.consumer import KS, NPO, Identity
+from tests.pair.consumer import KS, NATIONAL, NPO, Identity
 from tests.support import Pair, logs_of, until
 
 HSA_ID = "SE165565594230-ALONE"
@@ -34,7 +34,7 @@ def write_settings(pair: Pair, home: Path) -> Standalone:
     """A platform with short times, low limits, rejected answers and a durable call log, ready to be served."""
     home.mkdir(mode=0o700)
     own = Identity.issued(pair, "alone", "--hsa-id", HSA_ID)
-    https, admin = _free_port(), _free_port()
+    https, http, admin, status = free_port(), free_port(), free_port(), free_port()
     url = f"https://localhost:{https}/vp"
     producers = {producer["name"]: producer["url"] for producer in pair.endpoints["producers"]}
     config = home / "platform.toml"
@@ -42,7 +42,13 @@ def write_settings(pair: Pair, home: Path) -> Standalone:
         to_toml(
             {
                 "platform": {"hsa_id": HSA_ID, "name": "ALONE", "short_name": "alone"},
-                "listen": {"https": f"127.0.0.1:{https}", "url": url, "admin": f"127.0.0.1:{admin}"},
+                "listen": {
+                    "https": f"127.0.0.1:{https}",
+                    "http": f"127.0.0.1:{http}",
+                    "url": url,
+                    "admin": f"127.0.0.1:{admin}",
+                    "status": f"127.0.0.1:{status}",
+                },
                 "tls": {
                     "certificate": own.cert,
                     "key": own.key,
@@ -55,13 +61,22 @@ def write_settings(pair: Pair, home: Path) -> Standalone:
                 "limits": {"max_body_bytes": MAX_BYTES, "header_seconds": HEADER_SECONDS},
                 "timeouts": {"producer_seconds": PRODUCER_SECONDS},
                 "retry": {"attempts": 0},
-                "call_log": {"mode": "durable"},
+                "original_consumer": {"allowed": [NATIONAL]},
+                "call_log": {"mode": "durable", "payload": True},
+                "compat": {"status_pages": True},
             }
         )
     )
     _write_tables(home / "routing")
     endpoints = {
-        "platforms": {"alone": {"https": url, "admin": f"http://127.0.0.1:{admin}"}},
+        "platforms": {
+            "alone": {
+                "https": url,
+                "http": f"http://localhost:{http}/vp",
+                "admin": f"http://127.0.0.1:{admin}",
+                "status": f"http://127.0.0.1:{status}",
+            }
+        },
         "identities": pair.endpoints["identities"],
         "ca": own.ca,
     }
@@ -93,6 +108,7 @@ components:
   SE2321000016-TC-KS: {{name: "TakeCare"}}
   SE2321000016-PROVOKE: {{name: "Misbehaves"}}
   {NPO}: {{name: "Consumer"}}
+  {NATIONAL}: {{name: "A platform in front", platform: true}}
 producer_addresses:
   ks: {{component: SE2321000016-TC-KS, url: "${{ks}}", profile: RIVTABP21}}
   provoke: {{component: SE2321000016-PROVOKE, url: "${{provoke}}", profile: RIVTABP21}}
@@ -100,11 +116,11 @@ routes:
   - {{logical_address: {KS}, contracts: GetDiagnosis:2, producer_address: ks}}
   - {{logical_address: [{addresses}], contracts: GetDiagnosis:2, producer_address: provoke}}
 permissions:
-  - {{consumer: {NPO}, logical_address: [{KS}, {addresses}], contracts: GetDiagnosis:2, agreement: "Test"}}
+  - {{consumer: [{NPO}, {NATIONAL}], logical_address: [{KS}, {addresses}], contracts: GetDiagnosis:2, agreement: "Test"}}
 """)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

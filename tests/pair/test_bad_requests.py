@@ -1,6 +1,7 @@
 """Bytes that are no call: each gets a clear answer, and the next good call is carried as if nothing had been."""
 
 import gzip
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import pytest
 
 from tests.pair.consumer import (
     KS,
+    NPO,
+    Admin,
     Consumer,
     Identity,
     document_ids,
@@ -97,6 +100,22 @@ def test_what_is_no_request_gets_a_status(npo: Consumer, status: int, sent: byte
     with tls_connection(npo.url, npo.identity.context()) as connection:
         connection.sendall(sent)
         assert read_answer(connection).status == status
+
+
+def test_what_is_no_http_stands_in_the_call_log_with_its_sender(npo: Consumer, admin: Admin) -> None:
+    with tls_connection(npo.url, npo.identity.context()) as connection:
+        connection.sendall(HEAD + b"Content-Length: 5, 5\r\n\r\nabcde")
+        answer = read_answer(connection)
+    told = re.search(rb"x-skltp-correlation-id: (\S+)", answer.head)
+    assert told is not None
+    (record,) = admin.records(told[1].decode(), "national")
+    assert (record["outcome"], record["sender"]) == ("http-400", NPO)
+
+
+def test_an_answer_that_is_never_read_costs_its_connection_only(npo: Consumer) -> None:
+    with tls_connection(npo.url, npo.identity.context()) as connection:
+        connection.sendall(http_post(get_diagnosis(KS)) * 200)
+        assert document_ids(npo.call(get_diagnosis(KS)).content)
 
 
 def test_a_request_hidden_in_another_is_never_answered(npo: Consumer) -> None:

@@ -195,9 +195,9 @@ def test_a_client_made_from_the_served_wsdl_calls(pair: Pair) -> None:
     with requests.Session() as session:
         session.trust_env = False
         session.cert, session.verify = (npo["cert"], npo["key"]), pair.endpoints["ca"]
-        client: Any = zeep.Client(  # type: ignore[no-untyped-call]
+        client: Any = zeep.Client(
             f"{base}/clinicalprocess/healthcond/description/GetDiagnosis/2/rivtabp21?wsdl",
-            transport=zeep.Transport(session=session),  # type: ignore[no-untyped-call]
+            transport=zeep.Transport(session=session),
         )
         answer = client.service.GetDiagnosis(
             patientId={"id": PATIENT, "type": "1.2.752.129.2.1.3.1"}, _soapheaders={"LogicalAddress": KS}

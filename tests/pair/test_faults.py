@@ -113,8 +113,8 @@ def test_only_a_platform_may_say_on_whose_behalf_it_calls(journal: Consumer) -> 
     assert summary(fault) == ("VP013", "[RTP-STOCKHOLM-DEMO]", "Client")
 
 
-def test_a_call_that_has_been_here_before_is_vp014(npo: Consumer) -> None:
-    fault = npo.refused(get_diagnosis(KS), {"x-rivta-routing-history": "SE1#SE165565594230-NTJP#SE2"})
+def test_a_call_that_went_the_same_way_before_is_vp014(npo: Consumer) -> None:
+    fault = npo.refused(get_diagnosis(KS), {"x-rivta-routing-history": "SE1#SE165565594230-NTJP#SE2321000016-RTP"})
     assert summary(fault) == ("VP014", "[NTJP-DEMO]", "Server")
 
 

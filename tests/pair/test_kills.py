@@ -30,7 +30,7 @@ from tests.support import Pair, until
 UNFLUSHED_SECONDS = 0.5
 """Records of the last 100 ms may be lost with a killed worker; more where its flush was late, on a busy machine."""
 
-_MANY = 12
+_MANY = 32
 
 
 def role(pair: Pair, name: str) -> dict[str, Any]:
@@ -83,6 +83,7 @@ def test_a_killed_worker_takes_only_its_own_connections_along(own_pair: Pair) ->
         role(own_pair, "national-worker-0")["restarts"],
     )
     prefix = new_id("worker")
+    until(lambda: {role(own_pair, f"national-worker-{index}")["state"] for index in range(2)} == {"ready"})
     # So many that it would be a wonder if one worker had none of them.
     with Load(url, identity, prefix=prefix, connections=_MANY) as load:
         until(lambda: load.every_connection_called(2))

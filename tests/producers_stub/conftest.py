@@ -14,9 +14,9 @@ import pytest
 from producers_stub.answers import StubProducer
 from producers_stub.journals import load_journals
 from producers_stub.server import ADMIN, StubServer
-from producers_stub.services import application_factory
+from producers_stub.services import Applications
 from producers_stub.world import World
-from rivta.contracts.installed import Contracts
+from rivta.contracts.current import CurrentContracts
 from rivta.run.admin_door import door
 from rivta.tls.authority import Authority
 from rivta.tls.contexts import client_context, server_context
@@ -84,7 +84,7 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
     )
     server = StubServer(
         world.producers,
-        application_of=application_factory(stubs, Contracts.shipped()),
+        application_of=Applications(stubs, *CurrentContracts(None).in_force).of,
         admin_door=door(TOKEN),
         listeners=listeners,
         tls={

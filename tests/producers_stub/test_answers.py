@@ -19,7 +19,7 @@ from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap import namespaces
 from rivta.soap.identifiers import ContractNamespace, LogicalAddress
-from rivta.soap.service import Call
+from rivta.soap.service import Call, Streamed
 from rivta.soap.xml import parse_xml
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -67,9 +67,11 @@ def asked(
     )
     headers = {"x-skltp-correlation-id": correlation_id} if correlation_id else {}
     stub = next(one for key, one in stubs().items() if key.upper() == address.upper())
-    return stub.services()[ContractNamespace(contract)](
+    answer = stub.services()[ContractNamespace(contract)](
         Call(ContractNamespace(contract), LogicalAddress(address), payload, headers)
     )
+    assert not isinstance(answer, Streamed)
+    return answer
 
 
 def period(contract: str, start: str, end: str) -> str:
@@ -127,6 +129,7 @@ def test_a_ping_tells_version_time_and_who_answers() -> None:
         Call(namespace, LogicalAddress("SE2321000016-KS"), payload)
     )
 
+    assert not isinstance(answer, Streamed)
     assert texts(answer, "version") == ["0.1.0"]
     assert texts(answer, "pingDateTime") == ["20261124093000"], "Swedish time"
     assert "SE2321000016-TC-KS" in texts(answer, "value")

@@ -94,7 +94,7 @@ def post(port: int, address: str, certs: Path, *, seconds: float = 5) -> request
 def ask_by_zeep(port: int, certs: Path) -> list[Any]:
     with caller(certs) as session:
         wsdl = f"https://localhost:{port}/clinicalprocess/healthcond/description/GetDiagnosis/2/rivtabp21?wsdl"
-        client = Client(wsdl, transport=Transport(session=session))  # type: ignore[no-untyped-call]
+        client = Client(wsdl, transport=Transport(session=session))
         answer = client.service.GetDiagnosis(
             patientId={"id": "191212121212", "type": "1.2.752.129.2.1.3.1"},
             _soapheaders={"LogicalAddress": "SE2321000016-KS"},

@@ -1,10 +1,24 @@
 """A development CA for the tests of the transport."""
 
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from rivta.tls.authority import Authority
+
+_ON_THE_LOOP_OF_WORKERS = ("test_server", "test_connection", "test_incoming", "test_outgoing")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What a listener does over TLS differs between the loops: it is tested on the one that workers have."""
+    if item.path.stem in _ON_THE_LOOP_OF_WORKERS:
+        return {"uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.router.calling import Calling
+from rivta.router.identify import Withdrawn, identify
 from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, ProducerFailure, Request, Target, Trouble
 from rivta.router.pipeline import Router
 from rivta.router.policy import Policy
 from rivta.router.record import CallRecord, CannotRecord
+from rivta.router.schemas import Schemas
 from rivta.soap.identifiers import HsaId, Profile
 from rivta.soap.xml import parse_xml
+from rivta.tls.header_certificate import HeaderCertificates
 from rivta.tls.sender import Sender
 from tests.catalogue.tables import DIAGNOSIS, NOW, compiled
 
@@ -224,20 +227,28 @@ class Platforms:
         revoked: bool = False,
         refuses: str = "",
         now: datetime = NOW,
+        header_certificates: HeaderCertificates | None = None,
         **policy: Any,
     ) -> Platform:
         cache = DecisionCache(self.table)
         producers, records = Producers(produce or answering()), list[CallRecord]()
-        settings = {"original_consumer_allowed": frozenset({OTHER_PLATFORM}), "retry_delay_seconds": 0.0} | policy
+        settings: dict[str, Any] = {
+            "original_consumer_allowed": frozenset({OTHER_PLATFORM}),
+            "retry_delay_seconds": 0.0,
+        } | policy
         chosen = Policy(PLATFORM, "NAME", **settings)
         calling = Calling(chosen, producers)
         router = Router(
             chosen,
             table=lambda: cache if has_table else None,
-            contracts=contracts(),
-            validators=validators(),
+            identify=partial(
+                identify,
+                policy=chosen,
+                certificates=header_certificates or HeaderCertificates(),
+                withdrawn=Withdrawn(lambda caller: revoked, lambda caller: ""),
+            ),
+            schemas=Schemas(chosen, lambda: (contracts(), validators())),
             calling=calling,
-            is_revoked=lambda caller: revoked,
             now=lambda: now,
             recorder=Recorder(records, refuses),
         )

@@ -18,6 +18,8 @@ async def serve(child: Child, notes: Path) -> None:
     await child.stopped()
     for server in servers:
         server.close()
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:  # who was accepted is answered
+        await asyncio.wait(others)
     with notes.open("a") as file:
         file.write(f"{os.getpid()} stopped\n")
 
@@ -34,6 +36,13 @@ async def hang(child: Child) -> None:
     child.ready()
     while True:
         signal.pause()
+
+
+async def ignore_successors(child: Child) -> None:
+    """Serves until it is stopped, whoever has taken its place."""
+    child.ready()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: None)
+    await child.stopped()
 
 
 def crash_once(child: Child, notes: Path) -> None:
@@ -62,6 +71,14 @@ def main() -> None:
             sys.exit(3)
         case "crash-once":
             crash_once(child, given.notes)
+        case "serve-once":
+            if given.notes.exists():
+                print("platform.worker: unknown key", flush=True)
+                sys.exit(1)
+            given.notes.touch()
+            asyncio.run(serve(child, given.notes))
+        case "stubborn-to-successors":
+            asyncio.run(ignore_successors(child))
         case "silent":
             signal.pause()
         case "stubborn":

@@ -46,7 +46,16 @@ class _Uncountable:
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
-        ("/calls?since=0001-01-01T00:00:00%2B14:00", 400, "since='0001-01-01T00:00:00+14:00': a time in ISO 8601"),
+        (
+            "/calls?since=0001-01-01T00:00:00%2B14:00",
+            400,
+            "since='0001-01-01T00:00:00+14:00': a time in ISO 8601 with its zone, as 2026-11-24T12:00:00+01:00",
+        ),
+        (
+            "/calls?until=2026-11-24T12:00",
+            400,
+            "until='2026-11-24T12:00': a time in ISO 8601 with its zone, as 2026-11-24T12:00:00+01:00",
+        ),
         (
             "/explain?sender=a&contract=urn:a&logical_address=b&publication=99999999999999999999",
             404,

@@ -4,6 +4,8 @@ import os
 import ssl
 import stat
 import tomllib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,21 @@ import pytest
 from producers_stub.world import World
 from rivta import shipped
 from rivta.run import ports
-from rivta.run.assembly import Assembly, Options, assemble_pair, assemble_platform, child_environment, tables_are_ours
+from rivta.run.assembly import (
+    Assembly,
+    Options,
+    TrustedFile,
+    assemble_pair,
+    assemble_platform,
+    child_environment,
+    keep_certificates,
+    tables_are_ours,
+)
 from rivta.run.home import Home, HomeError
 from rivta.run.ports import PortInUse
 from rivta.run.settings import Settings
+from rivta.tls.authority import Authority
+from rivta.tls.profiles import KeyKind, Profiles
 
 pytestmark = pytest.mark.sockets
 
@@ -78,7 +91,7 @@ def test_the_tables_get_the_addresses_of_the_pair_and_of_every_producer(home: Ho
     variables = settings(home, "national").variables
     assert variables["regional"] == assembly.endpoints["platforms"]["regional"]["https"]
     assert variables["national"] == assembly.endpoints["platforms"]["national"]["https"]
-    assert variables["monitoring"] == f"unix:{home.sockets}/national.sock"
+    assert variables["monitoring"] == variables["catalogue"] == f"unix:{home.sockets}/national.sock"
     assert {name: variables[name] for name in (one.name for one in World.load().producers)} == {
         producer["name"]: producer["url"] for producer in assembly.endpoints["producers"]
     }
@@ -115,7 +128,10 @@ def test_what_is_published_has_exactly_the_agreed_fields(assembly: Assembly) -> 
     endpoints: dict[str, Any] = dict(assembly.endpoints)
     agreed = "home platforms console viewer aggregation_address ca crl admin_token_file identities producers patients"
     assert set(endpoints) == {*agreed.split(), "stubs"}
-    assert set(endpoints["platforms"]["national"]) == {"id", "name", "https", "http", "admin", "tak"}
+    fields = "id name https public_url http admin tak insecure"
+    assert set(endpoints["platforms"]["national"]) == set(fields.split())
+    national = endpoints["platforms"]["national"]
+    assert national["tak"] == f"{national['admin']}/tak-services"
     assert set(endpoints["identities"]["npo"]) == {"hsa_id", "cert", "key"}
     agreed = "name hsa_id url logical_addresses contracts behaviour"
     assert set(endpoints["producers"][0]) == set(agreed.split())
@@ -180,14 +196,22 @@ def test_a_platform_alone_has_its_own_endpoints(home: Home, assembly: Assembly, 
     content = tomllib.loads(config.read_text(encoding="utf-8"))
     content["listen"] |= {
         "https": "127.0.0.1:31997",
+        "http": "127.0.0.1:31996",
         "admin": "127.0.0.1:31998",
         "admin_token": str(tmp_path / "token"),
     }
+    content["insecure"] = {"trusted_headers": True}
+    content["listen"]["tak"] = "127.0.0.1:31995"
     one = assemble_platform(alone, config, Settings.parse(content, config))
     for listener in one.listeners.values():
         ports.close(listener)
     assert [role.name for role in one.roles] == ["regional-keeper", "regional-worker-0"]
+    assert one.roles[1].listeners == (("https", "regional-https"), ("http", "regional-http"))
     assert one.endpoints["platforms"]["regional"]["https"] == "https://127.0.0.1:31997/vp"
+    assert one.endpoints["platforms"]["regional"]["http"] == "http://127.0.0.1:31996/vp"
+    assert one.endpoints["platforms"]["regional"]["insecure"] == ["trusted_headers"]
+    assert one.endpoints["platforms"]["regional"]["tak"] == "http://127.0.0.1:31995/tak-services"
+    assert ("tak", "regional-tak") in one.roles[0].listeners
     assert one.endpoints["producers"] == []
     assert (tmp_path / "token").is_file()
 
@@ -205,3 +229,50 @@ def test_roles_import_what_this_process_runs_and_nothing_from_the_working_folder
     assert root in paths
     assert all(Path(path).is_absolute() for path in paths)
     assert environment["PYTHONSAFEPATH"] == "1"
+
+
+def test_the_name_of_the_machine_stands_in_wsdls_and_programs_here_call_its_address(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    made = assemble(home, Options(port_base=None, listen="0.0.0.0", names=("*.example.se", "vp.example.se")))
+    national = made.endpoints["platforms"]["national"]
+    assert national["https"].startswith("https://localhost:")
+    assert national["public_url"] == national["https"].replace("localhost", "vp.example.se")
+    assert settings(home, "national").url == national["public_url"]
+
+
+def test_other_authorities_are_trusted_with_their_lists_or_without(
+    tmp_path: Path, home: Home, assembly: Assembly
+) -> None:
+    ca, crl = home.certs / "ca.pem", tmp_path / "comes-later.crl"
+    own = Home(tmp_path / "h")
+    assemble(own, Options(port_base=None, trusted=(TrustedFile(ca, crl), TrustedFile(ca))))
+    tls = settings(own, "regional").tls
+    assert tls.trusted == (own.certs / "ca.pem", ca, ca)
+    assert tls.crl == (own.certs / "crl.pem", crl, None)
+
+
+def test_what_runs_out_while_a_pair_is_up_is_renewed(tmp_path: Path) -> None:
+    home, now = Home(tmp_path), datetime.now(UTC)
+    shipped_profiles = Profiles.shipped()
+    quick = replace(
+        shipped_profiles,
+        root=replace(shipped_profiles.root, key=KeyKind.EC_P256),
+        issuing=replace(shipped_profiles.issuing, key=KeyKind.EC_P256),
+        function=replace(shipped_profiles.function, key=KeyKind.EC_P256),
+    )
+    earlier = Authority.create(home.certs, profiles=quick, clock=lambda: now - timedelta(days=20))
+    made = {
+        name: earlier.issue(name, hsa_id="SE1", common_name=name, organisation="O", hosts=["localhost"], days=days)
+        for name, days in (("national", 25), ("npo", 700), ("somebody-else", 25))
+    }
+    number = earlier.lists()[0].number
+
+    keep_certificates(home)
+    after = Authority.open(home.certs)
+    keep_certificates(home)
+
+    assert after.find("national").serial != made["national"].serial
+    assert [after.find(name).serial for name in ("npo", "somebody-else")] == [
+        made[name].serial for name in ("npo", "somebody-else")
+    ]
+    assert [one.number for one in after.lists()] == [number + 1] * 2

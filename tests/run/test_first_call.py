@@ -75,9 +75,11 @@ def call(authority: Authority, platform: Platform) -> FirstCall:
                     "id": "",
                     "name": "",
                     "https": f"https://localhost:{platform.server_port}/vp",
+                    "public_url": "",
                     "http": None,
                     "admin": "",
                     "tak": None,
+                    "insecure": [],
                 }
             },
             "console": None,

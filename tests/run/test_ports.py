@@ -37,9 +37,9 @@ def test_a_port_in_use_is_named_with_the_role_that_wanted_it_and_what_to_do(take
 
 def test_nothing_stays_open_when_one_port_is_in_use(taken: int) -> None:
     with pytest.raises(PortInUse):
-        ports.open_ports((Port("first", 0), Port("second", 1)), taken - 1)
+        ports.open_ports((Port("first", 0, "127.0.0.2"), Port("second", 0)), taken)
     with socket.socket() as again:
-        again.bind(("127.0.0.1", taken - 1))
+        again.bind(("127.0.0.2", taken))
 
 
 def test_an_address_of_another_machine_is_named() -> None:

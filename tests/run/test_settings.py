@@ -1,6 +1,7 @@
 """One platform's settings: read once, refused with everything that is wrong."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rivta.catalogue.quirks import RegistryRules
 from rivta.router.deviations import Compat, Insecure
 from rivta.run.assembly import child_environment
 from rivta.run.settings import Settings, SettingsError, keys
@@ -101,6 +103,37 @@ def test_a_number_in_quotes_is_not_a_number() -> None:
     assert problems(platform={**LEAST["platform"], "workers": "2"})[0].endswith("expected a valid integer")
 
 
+def with_target(**target: Any) -> dict[str, Any]:
+    return {"tls": {**LEAST["tls"], "targets": {"other": target}}}
+
+
+def test_other_certificates_for_some_producers_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "platform.toml"
+    targets = "".join(f'[tls.targets.{name}]\ndomain = "{name}.test"\n' for name in ("z", "a", "m"))
+    file.write_text(to_toml(LEAST) + targets)
+    assert list(Settings.load(file).tls.targets) == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"certificate": "c.pem"}, "tls.targets.other: .*certificate and key together, or neither"),
+        ({"port": 443}, "tls.targets.other: .*a port alone matches nothing"),
+        ({"domain": "a.test", "port": 65536}, "tls.targets.other.port: "),
+        ({"trusted": ["a.pem"], "crl": ["a.crl", "b.crl"]}, "as many files in crl as in trusted"),
+        ({"protocols": ["TLSv1"]}, "in tls.targets.other, protocol TLSv1: not among those that may be spoken"),
+        ({"ciphers": ["NULL"]}, "in tls.targets.other, cipher NULL: not among those that may be offered"),
+    ],
+)
+def test_a_target_that_cannot_be_meant_so_is_refused(target: dict[str, Any], words: str) -> None:
+    assert re.search(words, "\n".join(problems(**with_target(**target))))
+
+
+def test_old_tls_towards_a_producer_takes_the_switch_that_weakens() -> None:
+    old = with_target(domain="a.test", protocols=["TLSv1", "TLSv1.1"])
+    assert Settings.parse({**LEAST, **old, "insecure": {"old_tls": True}}, FILE).tls.targets["other"].protocols
+
+
 def test_the_database_url_may_hold_a_password_and_is_never_shown() -> None:
     assert problems(database={"url": ["postgresql://rivta:hemligt@db/rivta"]}) == [
         f"{FILE}: database.url: expected a valid string"
@@ -171,7 +204,61 @@ def test_the_admin_api_is_not_opened_to_other_machines(host: str) -> None:
         Settings.parse(content, FILE)
 
 
+@pytest.mark.parametrize("pattern", ["(", "x(?i)y", "[a"])
+def test_a_filter_that_is_no_regular_expression_is_refused_with_its_place(pattern: str) -> None:
+    (problem,) = problems(headers={"response_keep": pattern})
+    assert f'headers.response_keep: found "{pattern}", expected a regular expression: ' in problem
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:"])
+def test_a_header_has_a_name_of_http(name: str) -> None:
+    (problem,) = problems(forwarded={"host": name})
+    assert "forwarded.host: found " in problem
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
 def test_the_admin_api_may_be_at_any_address_of_this_machine(host: str) -> None:
     content = LEAST | {"listen": {"https": "127.0.0.1:20010", "admin": f"{host}:20012"}}
     assert Settings.parse(content, FILE).listen.admin == f"{host}:20012"
+
+
+def test_plain_http_is_off_and_believes_this_machine_only() -> None:
+    settings = Settings.parse(LEAST, FILE)
+    assert (settings.listen.http, settings.http.whitelist, dict(settings.proxies)) == (None, ("127.0.0.1/32",), {})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("10.1.2.3", "10.1.2.3/32"), ("10.1.0.0/16", "10.1.0.0/16"), ("2001:db8::/32", "2001:db8::/32"),
+     ("::ffff:10.1.0.0/112", "10.1.0.0/16")],
+)  # fmt: skip
+def test_a_whitelist_has_addresses_and_networks(written: str, meant: str) -> None:
+    assert Settings.parse(LEAST | {"http": {"whitelist": [written]}}, FILE).http.whitelist == (meant,)
+
+
+@pytest.mark.parametrize("written", ["10.1.", "10.1.2.3/16", "localhost", ""])
+def test_the_incumbents_beginnings_of_addresses_are_refused(written: str) -> None:
+    with pytest.raises(SettingsError, match=r"http\.whitelist\.0: found .*an address, or a network"):
+        Settings.parse(LEAST | {"http": {"whitelist": [written]}}, FILE)
+
+
+def test_a_proxy_is_named_by_its_hsa_id() -> None:
+    settings = Settings.parse(LEAST | {"proxies": {"SE1-P": {}, "SE1-Q": {"certificate_header": "SSL_CERT"}}}, FILE)
+    assert {name: one.certificate_header for name, one in settings.proxies.items()} == {
+        "SE1-P": "x-vp-auth-cert",
+        "SE1-Q": "SSL_CERT",
+    }
+    with pytest.raises(SettingsError, match=r"proxies\.SE1-P\.certificate_header"):
+        Settings.parse(LEAST | {"proxies": {"SE1-P": {"certificate_header": "no header"}}}, FILE)
+
+
+def test_the_catalogues_services_may_be_open_to_other_machines_and_answer_as_tak() -> None:
+    content = LEAST | {"registry": {"dates": "zoned", "bare_ping": True}}
+    content["listen"] = LEAST["listen"] | {"tak": "0.0.0.0:20013"}
+
+    settings = Settings.parse(content, FILE)
+
+    assert settings.listen.tak == "0.0.0.0:20013"
+    assert settings.registry_rules == RegistryRules(dates="zoned", bare_ping=True)
+    with pytest.raises(SettingsError, match="registry.dates"):
+        Settings.parse(LEAST | {"registry": {"dates": "local"}}, FILE)

@@ -16,7 +16,7 @@ import pytest
 
 from rivta.run import ports
 from rivta.run.assembly import child_environment
-from rivta.run.roles import Backoff, Role, RoleStatus, State
+from rivta.run.roles import Backoff, Renewal, Role, RoleStatus, State
 from rivta.run.supervisor import Patience, RoleFailed, Supervisor
 from tests.support import until_true
 
@@ -182,6 +182,73 @@ async def test_asking_twice_hurries(tmp_path: Path) -> None:
         supervisor.hurry()
         async with asyncio.timeout(10):
             await supervisor.stop()
+
+
+def restart_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "supervisor.json").read_text())["restart"]
+    return found
+
+
+async def test_a_successor_serves_before_its_predecessor_stops(tmp_path: Path) -> None:
+    listener, notes = web(), tmp_path / "notes"
+    port = listener.getsockname()[1]
+    role = fake("worker-0", "serve", notes, listeners=(("https", "web"),), renewal=Renewal.BESIDE)
+    async with supervising(tmp_path, role, listeners={"web": listener}) as supervisor:
+        await supervisor.start()
+        first = await ask(port)
+        answered_by = []
+        supervisor.restart(workers_only=True)
+        while restart_of(tmp_path)["state"] == "under way":
+            answered_by.append(await ask(port))
+        answered_by.append(await ask(port))
+        second = _pid(supervisor)
+        os.kill(second or 0, signal.SIGKILL)
+        await until_true(lambda: _pid(supervisor) not in (None, second))
+        assert status_of(supervisor, "worker-0").restarts == 1
+        third = await ask(port)
+    assert set(answered_by) == {first, second}
+    assert notes.read_text().splitlines() == [f"{first} stopped", f"{third} stopped"]
+
+
+async def test_a_successor_that_does_not_become_ready_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    role = fake("worker-0", "serve-once", notes, renewal=Renewal.BESIDE)
+    async with supervising(tmp_path, role) as supervisor:
+        await supervisor.start()
+        first = _pid(supervisor)
+        supervisor.restart(workers_only=True)
+        await until_true(lambda: restart_of(tmp_path)["state"] == "failed")
+        assert restart_of(tmp_path)["message"].endswith("goes on: platform.worker: unknown key")
+        assert (_pid(supervisor), status_of(supervisor, "worker-0").state) == (first, State.READY)
+
+
+async def test_a_role_of_which_there_may_be_one_only_stops_before_its_successor_starts(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    roles = (
+        fake("keeper", "serve", notes, renewal=Renewal.IN_TURN),
+        fake("worker-0", "serve", notes, renewal=Renewal.BESIDE),
+        fake("producers", "serve", notes),
+    )
+    async with supervising(tmp_path, *roles) as supervisor:
+        await supervisor.start()
+        before = {one.name: one.pid for one in supervisor.status}
+        supervisor.restart(workers_only=False)
+        await until_true(lambda: restart_of(tmp_path)["state"] == "done")
+        after = {one.name: one.pid for one in supervisor.status}
+        assert notes.read_text().splitlines() == [f"{before[name]} stopped" for name in ("keeper", "worker-0")]
+    assert [name for name in before if before[name] == after[name]] == ["producers"]
+    assert [one.restarts for one in supervisor.status] == [0, 0, 0]
+
+
+async def test_stopping_in_the_middle_of_a_restart_leaves_nobody(tmp_path: Path) -> None:
+    role = fake("worker-0", "stubborn-to-successors", tmp_path / "n", renewal=Renewal.BESIDE)
+    async with supervising(tmp_path, role) as supervisor:
+        await supervisor.start()
+        first = _pid(supervisor)
+        supervisor.restart(workers_only=True)
+        await until_true(lambda: _pid(supervisor) != first)
+        both = (first, _pid(supervisor))
+    assert not any(is_alive(pid or 0) for pid in both)
 
 
 async def test_a_full_disk_does_not_stop_the_supervisor(tmp_path: Path) -> None:

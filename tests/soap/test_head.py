@@ -1,6 +1,6 @@
 import pytest
 
-from rivta.soap.head import read_head, refuse_ambiguous
+from rivta.soap.head import parse_head, read_head, refuse_ambiguous
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import XmlRefused, parse_xml
 
@@ -117,6 +117,37 @@ def check(text: str) -> None:
 def test_what_another_reader_may_take_for_something_else_is_refused(text, reason):
     with pytest.raises(XmlRefused, match=reason):
         check(text)
+
+
+def test_soap_12_is_refused_with_what_to_send_instead():
+    with pytest.raises(XmlRefused) as refused:
+        check(ENVELOPE.format(SOAP_12, "", BODY))
+    for word in (SOAP, "text/xml", "application/soap+xml", "SOAPAction"):
+        assert word in refused.value.reason
+
+
+def test_soap_12_is_taken_whole_or_not_at_all_where_it_is_allowed():
+    of_soap_12 = ENVELOPE.format(SOAP_12, LOGICAL_ADDRESS.format("SE1"), BODY)
+    envelope = parse_xml(of_soap_12.encode())
+    refuse_ambiguous(envelope, read_head(envelope), soap_12=True)
+    for mixed in (of_soap_12.replace("<e:Body", f'<e:Body xmlns:e="{SOAP}"'), ENVELOPE.format("urn:other", "", BODY)):
+        envelope = parse_xml(mixed.encode())
+        with pytest.raises(XmlRefused, match="not of SOAP 1.1"):
+            refuse_ambiguous(envelope, read_head(envelope), soap_12=True)
+
+
+def test_the_head_is_read_to_the_first_element_of_the_body():
+    """`vp-behaviour` section 2: what is malformed behind it is not noticed."""
+    decoys = '<f xmlns="u"><Body><no/></Body></f>'
+    text = ENVELOPE.format(SOAP, decoys + LOGICAL_ADDRESS.format("SE1"), BODY.replace("/>", ">&nosuch;</Other>"))
+    head = read_head(parse_head(text.encode()))
+    assert (head.profile, head.logical_address, head.contract) == (Profile.RIVTABP21, "SE1", "urn:riv:x:AskResponder:1")
+
+
+def test_a_head_without_a_body_is_read_to_the_end():
+    assert read_head(parse_head(ENVELOPE.format(SOAP, LOGICAL_ADDRESS.format("SE1"), "").encode())).payload is None
+    with pytest.raises(XmlRefused):
+        parse_head(ENVELOPE.format(SOAP, "", "<e:Body></e:Body></x>").encode())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Contracts served through spyne: bytes in, bytes out, no sockets."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,9 +11,9 @@ from lxml import etree
 
 from rivta.soap.faults import Side
 from rivta.soap.identifiers import ContractNamespace
-from rivta.soap.service import Answer, Call, ServiceFault
+from rivta.soap.service import Answer, Call, ServiceFault, Streamed
 from rivta.soap.spyne_adapter import PARSED_ENVELOPE, Check, Documents, dispatcher, soap_application
-from rivta.soap.wsgi import HttpAnswer, HttpRequest, call
+from rivta.soap.wsgi import HttpAnswer, HttpRequest, begin, call
 from rivta.soap.xml import parse_xml
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -22,17 +22,32 @@ PARTING = ContractNamespace("urn:riv:example:PartResponder:1")
 
 
 @dataclass(frozen=True)
-class Contract:
+class Operation:
     namespace: ContractNamespace
-    operation: str
+    name: str
 
     @property
     def request(self) -> str:
-        return f"{{{self.namespace}}}{self.operation}"
+        return f"{{{self.namespace}}}{self.name}"
 
     @property
     def response(self) -> str:
         return f"{self.request}Response"
+
+
+@dataclass(frozen=True)
+class Contract:
+    namespace: ContractNamespace
+    operation: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(Operation(self.namespace, name) for name in (self.operation, *self.others))
+
+    @property
+    def response(self) -> str:
+        return self.operations[0].response
 
 
 GREET = Contract(GREETING, "Greet")
@@ -266,7 +281,7 @@ def test_a_message_with_any_one_byte_changed_is_answered_by_an_envelope(place: i
 
 def test_reasons_to_refuse_stop_a_request_before_its_service() -> None:
     def check(payload: etree._Element) -> Sequence[str]:
-        assert payload.tag == GREET.request
+        assert payload.tag == GREET.operations[0].request
         return ["line 3: name is missing", "line 4: age is negative"]
 
     answer = send(check=check, answer=raising(AssertionError("must not be reached")))
@@ -334,3 +349,57 @@ def test_other_methods_are_told_what_is_allowed() -> None:
 def test_spynes_own_wsdl_is_never_served() -> None:
     """It cannot be loaded by clients once a header of another namespace is in it."""
     assert get(None, "wsdl").status == 404
+
+
+ASK_TWO = Contract(GREETING, "Greet", ("Thank",))
+
+
+def test_one_contract_may_have_several_operations() -> None:
+    def answer(one: Call) -> etree._Element:
+        element = etree.Element(f"{one.payload.tag}Response")
+        element.text = etree.QName(one.payload).localname
+        return element
+
+    application = dispatcher([soap_application(ASK_TWO, answer)])
+    thanks = call(application, HttpRequest("POST", "/", body=message(f'<g:Thank xmlns:g="{GREETING}"/>')))
+    greeting = call(application, HttpRequest("POST", "/", body=message(HELLO)))
+    unknown = call(application, HttpRequest("POST", "/", body=message(f'<g:Scold xmlns:g="{GREETING}"/>')))
+
+    assert [payload_of(one).text for one in (thanks, greeting)] == ["Thank", "Greet"]
+    assert payload_of(thanks).tag == f"{{{GREETING}}}ThankResponse"
+    assert fault_of(unknown)[1:] == (
+        "Tjänstekontraktet stöds inte här.",
+        f"{{{GREETING}}}Scold is not among: {{{GREETING}}}Greet, {{{GREETING}}}Thank",
+    )
+
+
+def test_a_streamed_answer_is_made_piece_by_piece_and_has_no_length() -> None:
+    made: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(3):
+            made.append(number)
+            yield b"<%d/>" % number
+
+    application = dispatcher(
+        [soap_application(GREET, lambda _: Streamed.started(pieces(), {"ETag": '"7"'}), address_required=False)]
+    )
+    answering = begin(application, HttpRequest("POST", "/", body=message(HELLO)))
+
+    assert (answering.status, answering.is_whole, made) == (200, False, [0])
+    assert ("ETag", '"7"') in answering.headers
+    assert ("Content-Type", "text/xml; charset=utf-8") in answering.headers
+    assert [next(answering.chunks) for _ in range(2)] == [b"<0/>", b"<1/>"]
+    assert made == [0, 1]
+    assert list(answering.chunks) == [b"<2/>"]
+    answering.close()
+
+
+def test_a_stream_that_cannot_start_is_a_fault() -> None:
+    def pieces() -> Iterator[bytes]:
+        raise OSError("the file is gone")
+        yield b""
+
+    answer = send(answer=lambda _: Streamed.started(pieces(), {}))
+
+    assert fault_of(answer)[:2] == ("Server", "Internt fel i tjänsten.")

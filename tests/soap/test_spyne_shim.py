@@ -38,7 +38,8 @@ if whole:
     from lxml import etree
     from rivta.soap.spyne_adapter import dispatcher, soap_application
     from rivta.soap.wsgi import HttpRequest, call
-    contract = types.SimpleNamespace(namespace="urn:a", operation="Ask", request="{urn:a}Ask", response="{urn:a}Answer")
+    ask = types.SimpleNamespace(name="Ask", request="{urn:a}Ask", response="{urn:a}Answer")
+    contract = types.SimpleNamespace(namespace="urn:a", operations=[ask])
     application = dispatcher([soap_application(contract, lambda _: etree.Element("{urn:a}Answer"), address_required=False)])
     body = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><Ask xmlns="urn:a"/></e:Body></e:Envelope>'
     answer = call(application, HttpRequest("POST", "/", body=body))

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from rivta.tls.authority import Authority, Issued
 from rivta.tls.profiles import KeyKind, Profiles
+from tests.tls.lists import NOW
 
 Issue = Callable[..., Issued]
 MakeDer = Callable[[Sequence[Sequence[x509.NameAttribute[str]]]], bytes]
@@ -79,3 +80,9 @@ def certificate_with_subject() -> MakeDer:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "certs"
+
+
+@pytest.fixture
+def own(folder: Path, quick: Profiles) -> Authority:
+    """A CA for one test, so that what it revokes is all there is."""
+    return Authority.create(folder, profiles=quick, clock=lambda: NOW)

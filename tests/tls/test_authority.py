@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivta.tls.authority import Authority, AuthorityError, Issued, State
+from rivta.tls.authority import Authority, AuthorityError, Issued, State, check_authorities
 from rivta.tls.certificates import RevocationReason
 from rivta.tls.profiles import KeyKind, Profiles
 from rivta.tls.revocation import Revocations
@@ -278,7 +278,7 @@ def test_lists_are_numbered_upwards_and_dated(ca: Authority, clock: SetClock) ->
     assert [crl.number for crl in after] == [2, 2]
     assert after[0].this_update == datetime(2026, 11, 29, 12, tzinfo=UTC)
     assert [(crl.next_update - crl.this_update).days for crl in after] == [30, 365]
-    assert Revocations.load(ca.crl_file, ca.ca).next_update == after[0].next_update
+    assert [one.next_update for one in Revocations.load(ca.crl_file, ca.ca)] == [crl.next_update for crl in after]
 
 
 def test_lists_are_refreshed_at_half_time(ca: Authority, clock: SetClock) -> None:
@@ -474,3 +474,39 @@ def test_several_processes_at_once_leave_a_sound_folder(folder: Path) -> None:
     assert ca.lists()[0].number == 5
     shared = ca.find("shared")
     assert load_pem_private_key(shared.key.read_bytes(), None).public_key() == leaf(shared).public_key()
+
+
+def test_what_is_about_to_run_out_is_renewed_but_never_what_was_revoked(folder: Path, quick: Profiles) -> None:
+    now = [datetime(2026, 11, 24, tzinfo=UTC)]
+    own = Authority.create(folder, profiles=quick, clock=lambda: now[-1])
+    before = {
+        name: own.issue(name, hsa_id="SE1", common_name=name, organisation="O", hosts=[]).serial
+        for name in ("due", "bad", "theirs")
+    }
+    own.revoke("bad")
+    assert own.renew_due(["due", "bad"]) == []
+
+    now.append(now[0] + timedelta(days=730 - 30))
+
+    assert own.renew_due(["due", "bad"]) == ["due"]
+    assert own.find("due").serial != before["due"]
+    assert (own.find("bad").serial, own.find("theirs").serial) == (before["bad"], before["theirs"])
+
+
+def test_a_trust_file_holds_authorities_only(folder: Path, quick: Profiles) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    own = Authority.create(folder, profiles=quick, clock=lambda: now)
+    system = own.issue("x", hsa_id="SE1", common_name="x", organisation="O", hosts=[])
+
+    check_authorities(own.ca, now=now)
+
+    with pytest.raises(
+        AuthorityError, match=r"x\.pem: .*CN=x.* is no certificate authority; give the CA that issued it"
+    ):
+        check_authorities(system.certificate, now=now)
+    with pytest.raises(AuthorityError, match=r"x\.key: holds no readable certificate"):
+        check_authorities(system.key, now=now)
+    with pytest.raises(AuthorityError, match=r"ca\.pem: .* expired on 2036-11-21; get its successor"):
+        check_authorities(own.ca, now=now + timedelta(days=3660))
+    with pytest.raises(AuthorityError, match=r"gone: cannot be read: No such file"):
+        check_authorities(folder / "gone", now=now)

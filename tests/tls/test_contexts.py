@@ -148,6 +148,52 @@ def test_tls_1_1_is_refused(listening: ssl.SSLContext, authority: Authority, cli
 
 
 @pytest.mark.sockets
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("version", "cipher"),
+    [
+        (ssl.TLSVersion.TLSv1, "ECDHE-RSA-AES128-SHA"),
+        (ssl.TLSVersion.TLSv1_1, "AES128-SHA"),
+        (ssl.TLSVersion.TLSv1_2, "AES256-GCM-SHA384"),
+    ],
+)
+def test_old_tls_is_spoken_where_the_operator_insists(
+    authority: Authority, server: Issued, client: Issued, version: ssl.TLSVersion, cipher: str
+) -> None:
+    old = server_context(certificate=server.certificate, key=server.key, trusted=authority.ca, old_tls=True)
+    context = capped(loose_client(authority, client), version)
+    context.set_ciphers(f"{cipher}:@SECLEVEL=0")
+
+    met = meet(old, context)
+
+    assert (met.version, met.cipher, met.client_error) == (version.name.replace("_", "."), cipher, None)
+    assert meet(old, loose_client(authority, client)).version == "TLSv1.3"
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("cipher", ["NULL-SHA256", "AECDH-AES128-SHA", "PSK-AES128-CBC-SHA"])
+def test_what_encrypts_or_proves_nothing_is_refused_even_then(
+    authority: Authority, server: Issued, client: Issued, cipher: str
+) -> None:
+    old = server_context(certificate=server.certificate, key=server.key, trusted=authority.ca, old_tls=True)
+    context = capped(loose_client(authority, client), ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers(f"{cipher}:@SECLEVEL=0")
+
+    assert meet(old, context).client_error is not None
+
+
+@pytest.mark.sockets
+def test_old_tls_does_not_let_in_who_has_no_certificate(
+    authority: Authority, other_authority: Authority, server: Issued
+) -> None:
+    old = server_context(certificate=server.certificate, key=server.key, trusted=authority.ca, old_tls=True)
+    stranger = other_authority.issue("x", hsa_id="SE1-C", common_name="x", organisation="O", hosts=[])
+
+    assert meet(old, loose_client(authority, None)).client_error is not None
+    assert meet(old, loose_client(authority, stranger)).client_error is not None
+
+
+@pytest.mark.sockets
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_caller_without_a_certificate_is_refused(
     listening: ssl.SSLContext, authority: Authority, version: ssl.TLSVersion

@@ -1,44 +1,19 @@
-"""Which certificates are revoked, from lists whose signatures hold; a bad list never replaces a good one."""
+"""Which certificates are revoked, from lists whose signatures hold."""
 
-import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from rivta.tls import certificates
-from rivta.tls.authority import Authority, Issued
+from rivta.tls.authority import Authority
 from rivta.tls.certificates import RevocationReason, Signer
-from rivta.tls.profiles import Profiles
-from rivta.tls.revocation import Refresh, RevocationError, RevocationFile, Revocations
-from rivta.tls.sender import Sender, sender_from_certificate
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def own(folder: Path, quick: Profiles) -> Authority:
-    """A CA for one test, so that what it revokes is all there is."""
-    return Authority.create(folder, profiles=quick, clock=lambda: NOW)
-
-
-def sender_of(issued: Issued) -> Sender:
-    pem = issued.certificate.read_bytes()
-    return sender_from_certificate(x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER))
-
-
-def issue(authority: Authority, name: str) -> Issued:
-    return authority.issue(name, hsa_id=f"SE1-{name}", common_name=name, organisation="O", hosts=["localhost"])
-
-
-def signer_of(authority: Authority, name: str) -> Signer:
-    pem = authority.ca.read_bytes()
-    certificate = x509.load_pem_x509_certificates(pem)[0 if name == "issuing" else 1]
-    key = certificates.key_from_pem((authority.folder / "private" / f"{name}.key").read_bytes())
-    return Signer(certificate, key)
+from rivta.tls.revocation import RevocationError, Revocations
+from tests.tls.hierarchy import ISSUING, ROOT, key_of, make
+from tests.tls.lists import NOW, SPOILED, Spoil, issue, sender_of, signer_of, write_lists
 
 
 def test_only_the_revoked_certificate_is_revoked(own: Authority) -> None:
@@ -60,8 +35,8 @@ def test_the_same_serial_number_of_another_authority_is_not_revoked(own: Authori
     revocations = Revocations.load(own.crl_file, own.ca)
 
     assert not revocations.is_revoked(other.issuer_key, bad.serial)
-    assert not revocations.covers(other.issuer_key)
-    assert revocations.covers(sender_of(bad).issuer_key)
+    assert revocations.doubt(other.issuer_key, NOW) == "there is no readable revocation list of its issuer"
+    assert revocations.doubt(sender_of(bad).issuer_key, NOW) == ""
 
 
 def test_all_certificates_of_a_revoked_authority_are_revoked(own: Authority) -> None:
@@ -75,12 +50,88 @@ def test_all_certificates_of_a_revoked_authority_are_revoked(own: Authority) -> 
     assert Revocations.load(own.crl_file, own.ca).is_revoked(sender_of(issued).issuer_key, issued.serial)
 
 
-def test_a_list_is_stale_after_its_next_update(own: Authority) -> None:
+def test_so_are_those_of_the_authorities_below_it(tmp_path: Path) -> None:
+    lower = make("lower", "issuing", is_authority=True)
+    trusted, list_file = tmp_path / "ca.pem", tmp_path / "crl.pem"
+    trusted.write_text(lower.pem + ISSUING.pem + ROOT.pem)
+    entry = certificates.revoked_entry(ISSUING.certificate.serial_number, RevocationReason.UNSPECIFIED, NOW)
+    root = Signer(ROOT.certificate, key_of("root"))
+    list_file.write_bytes(certificates.to_pem([certificates.revocation_list(root, [entry], number=1, now=NOW, days=1)]))
+
+    revocations = Revocations.load(list_file, trusted)
+
+    assert revocations.is_revoked(lower.certificate.subject.public_bytes(), 1)
+    assert not revocations.is_revoked(ROOT.certificate.subject.public_bytes(), 1)
+
+
+def scoped_list(own: Authority, serial: int, **scope: Any) -> x509.CertificateRevocationList:
+    """A list of the issuing authority for a part of its certificates."""
+    signer = signer_of(own, "issuing")
+    names: dict[str, Any] = {"full_name": None, "relative_name": None, "only_some_reasons": None}
+    flags = ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs")
+    point = x509.IssuingDistributionPoint(**{**names, **dict.fromkeys(flags, False), **scope})
+    return (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(signer.certificate.subject)
+        .last_update(NOW)
+        .next_update(NOW + timedelta(days=1))
+        .add_extension(point, critical=True)
+        .add_revoked_certificate(certificates.revoked_entry(serial, RevocationReason.UNSPECIFIED, NOW))
+        .sign(signer.key, hashes.SHA256())
+    )
+
+
+def test_lists_for_parts_of_an_authoritys_certificates_count_together(own: Authority) -> None:
+    first, second = issue(own, "first"), issue(own, "second")
+    places = [[x509.UniformResourceIdentifier(f"http://ca.test/{n}")] for n in range(2)]
+    lists = [scoped_list(own, one.serial, full_name=at) for one, at in zip((first, second), places, strict=True)]
+    own.crl_file.write_bytes(certificates.to_pem(lists))
+
     revocations = Revocations.load(own.crl_file, own.ca)
 
-    assert revocations.next_update == NOW + timedelta(days=30)
-    assert not revocations.stale(NOW + timedelta(days=30))
-    assert revocations.stale(NOW + timedelta(days=30, seconds=1))
+    assert all(revocations.is_revoked(sender_of(one).issuer_key, one.serial) for one in (first, second))
+
+
+@pytest.mark.parametrize(
+    "scope", [{"indirect_crl": True}, {"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})}]
+)
+def test_a_list_that_does_not_answer_by_itself_is_refused(own: Authority, scope: dict[str, Any]) -> None:
+    own.crl_file.write_bytes(certificates.to_pem([scoped_list(own, 1, **scope)]))
+
+    with pytest.raises(RevocationError, match=r"is a partial one \(2\.5\.29\.28\)"):
+        Revocations.load(own.crl_file, own.ca)
+
+
+def test_nobody_can_be_told_from_the_revoked_once_a_list_is_overdue(own: Authority) -> None:
+    revocations = Revocations.load(own.crl_file, own.ca)
+    key = sender_of(issue(own, "x")).issuer_key
+
+    assert min(one.next_update for one in revocations) == NOW + timedelta(days=30)
+    assert revocations.doubt(key, NOW + timedelta(days=30)) == ""
+    words = revocations.doubt(key, NOW + timedelta(days=30, seconds=1))
+    assert words.startswith("the revocation list of CN=rivta Development Function CA ")
+    assert words.endswith(" is overdue since 2026-12-24 12:00 UTC")
+    assert revocations.doubts(NOW + timedelta(days=30, seconds=1)) == [words]
+
+
+def test_an_overdue_list_of_the_root_counts_for_all_below_it(own: Authority) -> None:
+    key = sender_of(issue(own, "x")).issuer_key
+    write_lists(own, ("issuing", 2, NOW, 30), ("root", 2, NOW, 1))
+
+    words = Revocations.load(own.crl_file, own.ca).doubt(key, NOW + timedelta(days=2))
+
+    assert words.startswith("the revocation list of CN=rivta Development Root CA ")
+    assert words.endswith(" is overdue since 2026-11-25 12:00 UTC")
+
+
+def test_of_two_lists_of_one_authority_in_a_file_the_newer_one_counts(own: Authority) -> None:
+    issued = issue(own, "x")
+    write_lists(own, ("issuing", 3, NOW, 30, issued.serial), ("root", 2, NOW, 30), ("issuing", 2, NOW, 1))
+
+    revocations = Revocations.load(own.crl_file, own.ca)
+
+    assert revocations.is_revoked(sender_of(issued).issuer_key, issued.serial)
+    assert min(one.next_update for one in revocations) == NOW + timedelta(days=30)
 
 
 def test_a_list_as_der_is_read_too(own: Authority) -> None:
@@ -92,60 +143,6 @@ def test_a_list_as_der_is_read_too(own: Authority) -> None:
     assert Revocations.load(own.crl_file, own.ca).is_revoked(sender_of(issued).issuer_key, issued.serial)
 
 
-def foreign_list(own: Authority, other: Authority) -> None:
-    shutil.copy(other.crl_file, own.crl_file)
-
-
-def forged_list(own: Authority, other: Authority) -> None:
-    """A list in our issuing CA's name, signed with another CA's key."""
-    forger = Signer(signer_of(own, "issuing").certificate, signer_of(other, "issuing").key)
-    own.crl_file.write_bytes(certificates.to_pem([certificates.revocation_list(forger, (), number=9, now=NOW, days=9)]))
-
-
-def delta_list(own: Authority, other: Authority) -> None:
-    signer = signer_of(own, "issuing")
-    crl = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(signer.certificate.subject)
-        .last_update(NOW)
-        .next_update(NOW + timedelta(days=1))
-        .add_extension(x509.DeltaCRLIndicator(1), critical=True)
-        .sign(signer.key, hashes.SHA256())
-    )
-    own.crl_file.write_bytes(certificates.to_pem([crl]))
-
-
-def half_a_list(own: Authority, other: Authority) -> None:
-    own.crl_file.write_bytes(own.crl_file.read_bytes()[:200])
-
-
-def empty_list(own: Authority, other: Authority) -> None:
-    own.crl_file.write_bytes(b"")
-
-
-def no_list(own: Authority, other: Authority) -> None:
-    own.crl_file.unlink()
-
-
-def no_authorities(own: Authority, other: Authority) -> None:
-    own.ca.write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
-
-
-Spoil = Callable[[Authority, Authority], None]
-SPOILED = [
-    (
-        foreign_list,
-        r"crl\.pem: list of CN=rivta Development Function CA \w+,.* is not among the authorities in .*ca\.pem",
-    ),
-    (forged_list, r"crl\.pem: the signature of the list of .* is wrong"),
-    (delta_list, r"crl\.pem: the list of .* is a partial one \(2\.5\.29\.27\)"),
-    (half_a_list, r"crl\.pem: damaged, or not a revocation list"),
-    (empty_list, r"crl\.pem: damaged, or not a revocation list"),
-    (no_list, r"crl\.pem: cannot be read: No such file or directory; .*`rivta cert crl`"),
-    (no_authorities, r"ca\.pem: no readable certificates"),
-]
-
-
 @pytest.mark.parametrize(("spoil", "says"), SPOILED)
 def test_a_list_that_cannot_be_trusted_is_refused(
     own: Authority, other_authority: Authority, spoil: Spoil, says: str
@@ -154,45 +151,3 @@ def test_a_list_that_cannot_be_trusted_is_refused(
 
     with pytest.raises(RevocationError, match=says):
         Revocations.load(own.crl_file, own.ca)
-
-
-@pytest.mark.parametrize(("spoil", "says"), SPOILED)
-def test_a_bad_file_leaves_the_last_good_list_in_force(
-    own: Authority, other_authority: Authority, spoil: Spoil, says: str
-) -> None:
-    bad = issue(own, "bad")
-    own.revoke("bad")
-    sender = sender_of(bad)
-    watched = RevocationFile(own.crl_file, own.ca)
-    kept_crl, kept_ca = own.crl_file.read_bytes(), own.ca.read_bytes()
-
-    spoil(own, other_authority)
-
-    assert watched.refresh() is Refresh.KEPT
-    assert watched.current.is_revoked(sender.issuer_key, sender.serial)
-    assert watched.problem is not None
-    own.crl_file.write_bytes(kept_crl)
-    own.ca.write_bytes(kept_ca)
-    assert watched.refresh() is Refresh.RELOADED
-    assert watched.problem is None
-
-
-def test_a_new_revocation_is_seen_at_the_next_look(own: Authority) -> None:
-    issued = issue(own, "x")
-    sender = sender_of(issued)
-    watched = RevocationFile(own.crl_file, own.ca)
-    assert watched.refresh() is Refresh.UNCHANGED
-    assert not watched.current.is_revoked(sender.issuer_key, sender.serial)
-
-    own.revoke("x")
-
-    assert watched.refresh() is Refresh.RELOADED
-    assert watched.current.is_revoked(sender.issuer_key, sender.serial)
-    assert watched.refresh() is Refresh.UNCHANGED
-
-
-def test_watching_starts_only_from_a_good_list(own: Authority) -> None:
-    own.crl_file.write_bytes(b"")
-
-    with pytest.raises(RevocationError):
-        RevocationFile(own.crl_file, own.ca)

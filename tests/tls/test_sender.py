@@ -30,6 +30,7 @@ def test_a_sender_is_what_the_certificate_says(certificate_with_subject: MakeDer
         issuer_key=x509.Name([common_name("Some CA")]).public_bytes(),
         serial=4711,
         not_after=datetime(2026, 11, 25, tzinfo=UTC),
+        issuer="CN=Some CA",
     )
 
 
@@ -53,9 +54,55 @@ def test_what_means_something_in_the_text_of_a_name_means_nothing_in_a_value(
     assert sender_from_certificate(certificate_with_subject([[serial_number(hsa_id)]])).hsa_id == hsa_id
 
 
-@pytest.mark.parametrize("kind", [_ASN1Type.PrintableString, _ASN1Type.UTF8String, _ASN1Type.T61String])
+TEXTS = [
+    _ASN1Type.UTF8String,
+    _ASN1Type.NumericString,
+    _ASN1Type.PrintableString,
+    _ASN1Type.T61String,
+    _ASN1Type.IA5String,
+    _ASN1Type.VisibleString,
+    _ASN1Type.UniversalString,
+    _ASN1Type.BMPString,
+]
+
+
+@pytest.mark.parametrize("kind", TEXTS)
 def test_every_string_type_is_read(certificate_with_subject: MakeDer, kind: _ASN1Type) -> None:
     assert sender_from_certificate(certificate_with_subject([[serial_number("SE1", kind)]])).hsa_id == "SE1"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind is not _ASN1Type.PrintableString])
+def test_letters_beyond_ascii_are_read_in_every_type_that_can_hold_them(
+    certificate_with_subject: MakeDer, kind: _ASN1Type
+) -> None:
+    """The incumbent cannot decode the hex form, `2.5.4.5=#0C..`, of such a value."""
+    assert sender_from_certificate(certificate_with_subject([[serial_number("SE-Ö1", kind)]])).hsa_id == "SE-Ö1"
+
+
+@pytest.mark.parametrize("place", ["hsa_id", "common_name"])
+def test_iso_8859_1_in_a_t61_string_is_read(certificate_with_subject: MakeDer, place: str) -> None:
+    """As OpenSSL reads it; older Swedish certificates have such names."""
+    name = x509.NameAttribute(NameOID.COMMON_NAME, "Vast-x", _ASN1Type.T61String)
+    der = certificate_with_subject([[name], [serial_number("SE-Vx", _ASN1Type.T61String)]])
+    der = der.replace(*((b"SE-Vx", b"SE-V\xe4") if place == "hsa_id" else (b"Vast-x", b"V\xe4st-x")))
+
+    sender = sender_from_certificate(der)
+
+    assert sender.hsa_id == ("SE-Vä" if place == "hsa_id" else "SE-Vx")
+    assert sender.subject == f"SERIALNUMBER={sender.hsa_id},CN={'Vast-x' if place == 'hsa_id' else 'Väst-x'}"
+
+
+@pytest.mark.parametrize("kind", [_ASN1Type.OctetString, _ASN1Type.UTCTime])
+def test_a_serial_number_that_is_no_text_is_no_sender(certificate_with_subject: MakeDer, kind: _ASN1Type) -> None:
+    with pytest.raises(NoSenderId, match="is not a text"):
+        raise_with_reason(certificate_with_subject([[serial_number("SE1", kind)]]))
+
+
+def test_broken_utf_8_is_no_sender(certificate_with_subject: MakeDer) -> None:
+    der = certificate_with_subject([[serial_number("SE-Vx")]]).replace(b"SE-Vx", b"SE-V\xe4")
+
+    with pytest.raises(NoSenderId, match="cannot be read"):
+        raise_with_reason(der)
 
 
 def test_a_common_name_cannot_pass_for_another_sender(certificate_with_subject: MakeDer) -> None:

@@ -7,18 +7,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
-from rivta.router.record import CallRecord, RecordedViolation
+from rivta.router.record import ROUTED, CallRecord, RecordedViolation
 from rivta.store.engine import writing
 from rivta.store.schema import call_gaps, calls, spool_positions
 
 FAILED = "failed"
 """As `outcome` in a search: everything but `routed`."""
+FAULT = "fault"
+"""The same: what a producer answered with a fault of its own, which was routed back."""
 _RETAIN_STEP = 5_000
 _KEEP_POSITIONS = timedelta(days=366)
 _FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
@@ -44,6 +47,19 @@ class RecordedGap:
     kind: str
     missing: int | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallCount:
+    """How often one sender called one address with one contract."""
+
+    sender: str
+    contract: str
+    logical_address: str
+    number: int
+    first: datetime
+    """When the oldest of these calls was made."""
+    last: datetime
 
 
 class CallLog:
@@ -78,7 +94,8 @@ class CallLog:
         """The calls that match everything given, newest first, `since` included and `until` not.
 
         `contract` is a whole namespace or a short name (`GetDiagnosis`, `GetDiagnosis:2`); `outcome` is `routed`, a
-        fault code, `http-<status>`, or `failed` for all but `routed`. Raises ValueError for times without zone.
+        fault code, `http-<status>`, `fault` for a producer's own, or `failed` for all but `routed`. Raises ValueError
+        for times without zone.
         """
         exact = {
             calls.c.correlation_id: correlation_id,
@@ -98,7 +115,7 @@ class CallLog:
         if contract is not None:
             conditions.append(_of_contract(contract))
         if outcome is not None:
-            conditions.append(calls.c.outcome != "routed" if outcome == FAILED else calls.c.outcome == outcome)
+            conditions.append(_of_outcome(outcome))
         query = select(calls).where(*conditions).order_by(calls.c.time.desc(), calls.c.id.desc()).limit(limit)
         return self._records(query)
 
@@ -114,6 +131,39 @@ class CallLog:
             query = query.where(call_gaps.c.time >= _zoned(since))
         with self._engine.connect() as connection:
             return [RecordedGap(**row._mapping) for row in connection.execute(query)]
+
+    def counts(self, *, since: datetime | None = None, newest: int | None = None) -> list[CallCount]:
+        """Who called what how often: of the calls since a time, or of the newest so many, or of all there are.
+
+        Calls of which sender, contract or address is not known are left out.
+        """
+        triple = (calls.c.sender, calls.c.contract, calls.c.logical_address)
+        query = select(*triple, calls.c.time)
+        if since is not None:
+            query = query.where(calls.c.time >= _zoned(since))
+        if newest is not None:
+            query = query.order_by(calls.c.time.desc()).limit(newest)
+        found = query.subquery()
+        names = [found.c[column.name] for column in triple]
+        counted = (
+            select(
+                *names,
+                func.count().label("number"),
+                func.min(found.c.time).label("first"),
+                func.max(found.c.time).label("last"),
+            )
+            .where(*(name.is_not(None) for name in names))
+            .group_by(*names)
+            .order_by(*names)
+        )
+        with self._engine.connect() as connection:
+            return [CallCount(**row._mapping) for row in connection.execute(counted)]
+
+    def oldest(self) -> datetime | None:
+        """When the oldest call that is still here was made; None when there is none."""
+        with self._engine.connect() as connection:
+            found: datetime | None = connection.scalar(select(func.min(calls.c.time)))
+        return found
 
     def retain(self, older_than: datetime) -> int:
         """Deletes calls, and gaps, from before `older_than`. Gives the number of calls.
@@ -187,6 +237,14 @@ def insert_gaps(connection: Connection, gaps: Sequence[RecordedGap]) -> None:
     new = {gap.id: dataclasses.asdict(gap) for gap in gaps if gap.id not in known}
     if new:
         connection.execute(insert(call_gaps), list(new.values()))
+
+
+def _of_outcome(outcome: str) -> ColumnElement[bool]:
+    if outcome == FAILED:
+        return calls.c.outcome != ROUTED
+    if outcome == FAULT:
+        return (calls.c.outcome == ROUTED) & (calls.c.http_status >= HTTPStatus.BAD_REQUEST)
+    return calls.c.outcome == outcome
 
 
 def _of_contract(text: str) -> ColumnElement[bool]:

@@ -2,7 +2,8 @@
 
 JSON lines with flat dotted keys; every value is a string; what is unknown is left out. No payload and no patient data:
 a CallRecord holds none. Times between arrival and answer are not recorded, so the platform's own time is taken to lie
-before the producer is called.
+before the producer is called. HTTP headers are not recorded either: `http.*.headers`, forwarded headers and the body's
+content are what the incumbent's events have and these lack, and the thread's name, which says nothing here.
 """
 
 from __future__ import annotations
@@ -23,16 +24,31 @@ from rivta.soap.faults import Fault
 
 ECS_VERSION = "1.2.0"
 _NAMESPACE = UUID("5b6f3c1e-7d0a-5c55-9a27-6f2b8f6d4a10")
-_FAULTS = {fault.value.code: fault.value for fault in Fault}
-_BEFORE_REQ_IN = frozenset({"VP002", "VP011", "VP013", "VP014", "VP015"})
+_FAULTS = {fault.value.code: fault for fault in Fault}
+_ERROR_OF_OURS = "error"
+_ITS_CODE = Fault.PRODUCER_TROUBLE.value.code
+"""What the incumbent logs as the code of a fault that has none."""
+_BEFORE_REQ_IN = frozenset(
+    fault.value.code
+    for fault in (
+        Fault.NO_SENDER,
+        Fault.NOT_WHITELISTED,
+        Fault.ORIGINAL_CONSUMER_REFUSED,
+        Fault.LOOP,
+        Fault.UNREADABLE,
+    )
+)
 """Faults found before the incumbent logs `req-in`; an answer without SOAP is found earlier still."""
 _MILLISECOND_NS = 1_000_000
 
 
-def describe_host() -> dict[str, str]:
+def describe_host(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The `host.*` fields of this machine."""
     system = machine.uname()
+    in_container = "container" in environment or "KUBERNETES_SERVICE_HOST" in environment
     return {
+        **({"host.type": "container"} if in_container else {}),
+        **({"host.ip": address} if (address := _own_address()) else {}),
         "host.hostname": socket.gethostname(),
         "host.architecture": system.machine,
         "host.os.family": system.system,
@@ -42,43 +58,49 @@ def describe_host() -> dict[str, str]:
     }
 
 
+def _own_address() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
+
+
 def events(
-    record: CallRecord, *, service_name: str = "vp-services", host: Mapping[str, str] | None = None
+    record: CallRecord,
+    *,
+    service_name: str = "vp-services",
+    url: str = "",
+    host: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
     """The events of one call in the order they happened: four when all went well, fewer when not.
 
-    Event and span ids are derived from the record, so that a line that is written twice can be recognised.
+    `url` is where consumers reach the platform. Event and span ids are derived from the record, so that a line that
+    is written twice can be recognised.
     """
-    common = _common(record, service_name) | dict(host or {})
+    common = _common(record, service_name, url) | dict(host or {})
     arrived = datetime.fromisoformat(record.time).astimezone(UTC)
     answered = arrived + timedelta(milliseconds=record.elapsed_ms)
     duration = {"event.duration": str(round(record.elapsed_ms * _MILLISECOND_NS))}
     result = []
     if _was_read(record):
         result.append(_event(record, "req-in", arrived, common | _incoming(record)))
-    if _reached_producer(record):
+    if record.left_platform:
         sent = answered - timedelta(milliseconds=record.producer_ms or 0.0)
         producer = common | _outgoing(record)
         result.append(_event(record, "req-out", sent, producer))
-        if record.outcome == "routed":
+        if record.is_routed:
             result.append(_event(record, "resp-in", answered, producer | _producer_answer(record)))
-    if _failed(record):
-        result.append(_event(record, "error", answered, common | duration | _failure(record)))
+    if not record.is_routed or record.is_fault_of_producer:
+        result.append(_event(record, "error", answered, common | duration | _failure(record) | _error(record)))
     result.append(_event(record, "resp-out", answered, common | duration | _failure(record) | _answer(record)))
     return result
 
 
 def _was_read(record: CallRecord) -> bool:
-    return record.outcome not in _BEFORE_REQ_IN and not record.outcome.startswith("http-")
-
-
-def _reached_producer(record: CallRecord) -> bool:
-    return record.outcome in ("routed", "VP009") or record.producer_ms is not None
-
-
-def _failed(record: CallRecord) -> bool:
-    """A fault of the platform, or one of the producer's that was passed on."""
-    return record.outcome != "routed" or record.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    """Whether the call came as far as `req-in`. A broken schema and a loop may also be found later: after the route."""
+    if record.outcome.startswith("http-"):
+        return False
+    return record.outcome not in _BEFORE_REQ_IN or bool(record.route_trace)
 
 
 def _event(record: CallRecord, action: str, time: datetime, fields: Mapping[str, str]) -> dict[str, str]:
@@ -99,7 +121,8 @@ def _event(record: CallRecord, action: str, time: datetime, fields: Mapping[str,
     }
 
 
-def _common(record: CallRecord, service_name: str) -> dict[str, str]:
+def _common(record: CallRecord, service_name: str, url: str) -> dict[str, str]:
+    outgoing = (record.original_consumer or record.sender) if record.left_platform else None
     return _present(
         {
             "trace.id": record.correlation_id,
@@ -107,13 +130,19 @@ def _common(record: CallRecord, service_name: str) -> dict[str, str]:
             "transaction.id": record.id,
             "span.id": _id(record, "span"),
             "service.name": service_name,
-            "labels.route": "vp-https-route",
+            "labels.route": "vp-https-route" if record.tls else "vp-http-route",
+            "url.full": url if record.tls else "",
+            "source.address": record.sender_address,
+            "source.ip": record.sender_address,
+            **_connection(record),
             "labels.senderid": record.sender,
             "labels.receiverid": record.logical_address,
             "labels.servicecontract_namespace": record.contract,
             "labels.rivversion": record.profile_out or record.profile_in,
-            "labels.wsdl_namespace": _wsdl_namespace(record),
-            "labels.originalServiceconsumerHsaid": record.original_consumer,
+            "labels.wsdl_namespace": _wsdl_namespace(record.contract, record.profile_out or record.profile_in),
+            "labels.originalServiceconsumerHsaid": outgoing,
+            "labels.originalServiceconsumerHsaid_in": record.original_consumer,
+            "labels.actingOnBehalfOfHsaid": record.acting_on_behalf_of,
             "labels.routerVagvalTrace": record.route_trace,
             "labels.routerBehorighetTrace": record.permission_trace,
         }
@@ -125,7 +154,9 @@ def _incoming(record: CallRecord) -> dict[str, str]:
     return {
         "http.request.method": "POST",
         "http.request.body.bytes": str(record.bytes_in),
-        "labels.rivversion": record.profile_in or "",
+        "labels.rivversion": (record.profile_in or "").lower(),
+        "labels.wsdl_namespace": _wsdl_namespace(record.contract, (record.profile_in or "").lower()) or "",
+        "labels.originalServiceconsumerHsaid": "",
         "labels.routerVagvalTrace": "",
         "labels.routerBehorighetTrace": "",
     }
@@ -173,18 +204,46 @@ def _answer(record: CallRecord) -> dict[str, str]:
 
 
 def _failure(record: CallRecord) -> dict[str, str]:
-    if record.outcome == "routed":
+    if record.is_routed:
         return {}
     fault = _FAULTS.get(record.outcome)
-    return _present(
-        {
-            "labels.sessionStatus": "true",
-            "labels.errorCode": record.outcome,
-            "labels.statusCode": _status_line(record.http_status),
-            "labels.sessionErrorDescription": None if fault is None else f"{fault.code} {fault.text}",
-            "labels.sessionErrorTechnicalDescription": record.detail,
+    text = None if fault is None else f"{fault.value.code} {fault.value.text}"
+    fields: dict[str, str | None] = {
+        "labels.sessionStatus": "true",
+        "labels.errorCode": _ITS_CODE if record.outcome == _ERROR_OF_OURS else record.outcome,
+        "labels.statusCode": _status_line(record.http_status) if record.http_status else None,
+        "labels.sessionErrorDescription": text,
+        "labels.sessionErrorTechnicalDescription": record.detail,
+    }
+    if fault is Fault.PRODUCER_TROUBLE:
+        fields |= {
+            "labels.faultCode": f"SOAP-ENV:{fault.value.side.value}",
+            "labels.faultString": text,
+            "labels.faultDetail": record.detail,
         }
-    )
+    return _present(fields)
+
+
+def _error(record: CallRecord) -> dict[str, str]:
+    """What went wrong, as an exception has it: a kind and words."""
+    fault = _FAULTS.get(record.outcome)
+    return _present({"error.type": fault.name if fault else record.outcome, "error.message": record.detail})
+
+
+def _connection(record: CallRecord) -> dict[str, str | None]:
+    """The caller's TLS connection and certificate; the incumbent has these for connections of its own only."""
+    if record.tls is None:
+        return {}
+    version, _, cipher = record.tls.partition(" ")
+    return {
+        "tls.version_protocol": "tls",
+        "tls.version": version.removeprefix("TLSv"),
+        "tls.cipher": cipher,
+        "tls.established": "true",
+        "tls.client.subject": record.certificate_subject,
+        "tls.client.issuer": record.certificate_issuer,
+        "tls.client.not_after": record.certificate_valid_to,
+    }
 
 
 def _status_line(status: int) -> str:
@@ -194,11 +253,10 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def _wsdl_namespace(record: CallRecord) -> str | None:
-    profile = record.profile_out or record.profile_in
-    if record.contract is None or profile is None:
+def _wsdl_namespace(contract: str | None, profile: str | None) -> str | None:
+    if contract is None or not profile:
         return None
-    return f"{record.contract.replace('Responder', '')}:{profile}"
+    return f"{contract.replace('Responder', '')}:{profile}"
 
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
@@ -219,12 +277,14 @@ class EcsFile:
         max_bytes: int = 50_000_000,
         keep: int = 5,
         service_name: str = "vp-services",
+        url: str = "",
         host: Mapping[str, str] | None = None,
     ) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._keep = keep
         self._service_name = service_name
+        self._url = url
         self._host = dict(host or {})
 
     def write(self, records: Sequence[CallRecord]) -> None:
@@ -232,7 +292,7 @@ class EcsFile:
         lines = [
             json.dumps(event, ensure_ascii=False, separators=(",", ":"))
             for record in records
-            for event in events(record, service_name=self._service_name, host=self._host)
+            for event in events(record, service_name=self._service_name, url=self._url, host=self._host)
         ]
         if not lines:
             return

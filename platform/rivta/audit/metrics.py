@@ -7,7 +7,7 @@ prometheus_client. Nothing has to be in the environment before an import. The ke
 A worker that lives holds a lock on `<pid>.alive`. When it is gone, what it counted is added to the files of `retired`:
 totals stay, and a worker that dies often leaves no heap of files. Its gauges go.
 
-A disk that is full costs figures, never calls: what cannot be counted in a file is left out.
+A disk that is full, or a file too many, costs figures, never calls: what cannot be counted in a file is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -28,7 +29,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from rivta.router.record import CallRecord
+from rivta.router.record import ROUTED, CallRecord
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _OTHER = "other"
 _RETIRED = "retired"
 _ADDED_UP = ("counter", "histogram")
 _FILE_BYTES = 64 * 1024
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 
 class _AllocatedDict(MmapedDict):
@@ -82,6 +83,18 @@ def _used(path: Path) -> int:
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """How a worker is now, and what it has counted since it began."""
+
+    in_flight: int = 0
+    """Calls that wait for a producer."""
+    records_waiting: int = 0
+    records_dropped: int = 0
+    breakers_open: int = 0
+    handshakes_failed: int = 0
+
+
 class WorkerMetrics:
     """Counts the calls of this worker.
 
@@ -104,7 +117,7 @@ class WorkerMetrics:
             log.error("%s is full: this worker's calls are not counted until it starts again", folder)
             values.ValueClass = values.MutexValue
             self._count_in(CollectorRegistry())
-        self._dropped_before = 0
+        self._before = WorkerState()
         self._contracts: set[str] = set()
         self._calls_by: dict[tuple[str, str], Counter] = {}
         self._seconds_by: dict[str, tuple[Histogram, Histogram]] = {}
@@ -117,10 +130,25 @@ class WorkerMetrics:
         self._producer = Histogram(
             "rivta_producer_seconds", "The producer's part of it", ("contract",), buckets=_SECONDS, registry=registry
         )
+        self._violations = Counter(
+            "rivta_violations",
+            "Places where messages that were passed on break their schema",
+            ("message", "contract"),
+            registry=registry,
+        )
+        self._producer_faults = Counter(
+            "rivta_producer_faults", "Calls that the producer answered with a fault", ("contract",), registry=registry
+        )
         self._dropped = Counter(
             "rivta_call_records_dropped", "Call records the spool had no room for", registry=registry
         )
-        self._in_flight = _gauge("rivta_calls_in_flight", "Calls being carried", registry)
+        self._handshakes = Counter(
+            "rivta_tls_handshake_failures", "Connections that never came through their TLS handshake", registry=registry
+        )
+        self._breakers = _gauge(
+            "rivta_breakers_open", "Producers not asked for a while, in the worker that has most", registry, "livemax"
+        )
+        self._in_flight = _gauge("rivta_calls_in_flight", "Calls that wait for a producer", registry)
         self._waiting = _gauge("rivta_call_records_waiting", "Call records not yet in the spool", registry)
 
     def observe(self, record: CallRecord) -> None:
@@ -145,19 +173,25 @@ class WorkerMetrics:
         elapsed.observe(record.elapsed_ms / 1000)
         if record.producer_ms is not None:
             producer.observe(record.producer_ms / 1000)
+        if record.is_fault_of_producer:
+            self._producer_faults.labels(contract).inc()
+        for violation in record.violations:
+            self._violations.labels(violation.message, contract).inc()
 
-    def observe_worker(self, *, in_flight: int, records_waiting: int, records_dropped: int) -> None:
-        """How the worker is: calls being carried, its spool's `backlog` and `dropped`. For a few times a second."""
-        self._in_flight.set(in_flight)
-        self._waiting.set(records_waiting)
-        self._dropped.inc(records_dropped - self._dropped_before)
-        self._dropped_before = records_dropped
+    def observe_worker(self, now: WorkerState) -> None:
+        """How the worker is. For a few times a second."""
+        before, self._before = self._before, now
+        self._in_flight.set(now.in_flight)
+        self._waiting.set(now.records_waiting)
+        self._breakers.set(now.breakers_open)
+        self._dropped.inc(now.records_dropped - before.records_dropped)
+        self._handshakes.inc(now.handshakes_failed - before.handshakes_failed)
 
     def _label(self, record: CallRecord) -> str:
         contract = record.contract
         if contract in self._contracts:
             return contract
-        if contract and record.outcome == "routed" and len(self._contracts) < _MAX_CONTRACTS:
+        if contract and record.is_routed and len(self._contracts) < _MAX_CONTRACTS:
             self._contracts.add(contract)
             return contract
         return _OTHER
@@ -230,19 +264,19 @@ def _figures(metrics: list[Metric]) -> WorkerFigures:
     for metric in metrics:
         for sample in metric.samples:
             totals[sample.name] += sample.value
-            if sample.name == "rivta_calls_total" and sample.labels["outcome"] == "routed":
-                totals["routed"] += sample.value
+            if sample.name == "rivta_calls_total" and sample.labels["outcome"] == ROUTED:
+                totals[ROUTED] += sample.value
     return WorkerFigures(
         calls=int(totals["rivta_calls_total"]),
-        routed=int(totals["routed"]),
+        routed=int(totals[ROUTED]),
         in_flight=int(totals["rivta_calls_in_flight"]),
         records_waiting=int(totals["rivta_call_records_waiting"]),
         records_dropped=int(totals["rivta_call_records_dropped_total"]),
     )
 
 
-def _gauge(name: str, help: str, registry: CollectorRegistry) -> Gauge:
-    gauge = Gauge(name, help, registry=registry, multiprocess_mode="livesum")
+def _gauge(name: str, help: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+    gauge = Gauge(name, help, registry=registry, multiprocess_mode=mode)
     gauge.set(0)  # a file left by an earlier process of the same pid would be continued
     return gauge
 

@@ -58,7 +58,7 @@ def _heading(record: CallRecord, zone: tzinfo | None) -> Iterator[str]:
     start = _start(record).astimezone(zone)
     time = f"{start:%Y-%m-%d %H:%M:%S}.{start.microsecond // 1000:03} {start:%Z}"
     yield f"{short_name(record.contract)} to {record.logical_address or '-'}, {time}"
-    status = f"HTTP {record.http_status}" if record.http_status else "the consumer left before the answer"
+    status = f"HTTP {record.http_status}" if record.http_status else "without an answer"
     yield f"{record.outcome}, {status}, {record.elapsed_ms:.1f} ms"
     yield f"correlation id {record.correlation_id}"
 
@@ -67,9 +67,9 @@ def _through(hop: Hop, names: Mapping[str, str]) -> Iterator[str]:
     """The platform, and below it where the call went on to, or why it did not."""
     record = hop.record
     name = names.get(record.platform)
-    own_ms = None if _is_unanswered(record) else record.elapsed_ms - (record.producer_ms or 0.0)
+    own_ms = None if record.is_unanswered else record.elapsed_ms - (record.producer_ms or 0.0)
     yield _timed(f"  {record.platform}  ({name or 'platform'})", own_ms)
-    if record.outcome != "routed":
+    if not record.is_routed:
         yield from _ending(record)
         if not hop.onward:
             return
@@ -107,14 +107,9 @@ def _ending(record: CallRecord) -> Iterator[str]:
             yield f"     {name} {value}"
     if record.producer_ms is not None:
         yield f"     the producer took {record.producer_ms:.1f} ms"
-    elif _is_unanswered(record):
+    elif record.is_unanswered:
         yield f"     after {record.elapsed_ms:.1f} ms"
     yield from _violations(record)
-
-
-def _is_unanswered(record: CallRecord) -> bool:
-    """The producer was called and did not answer: whose the time was is not known."""
-    return record.outcome == Fault.PRODUCER_TROUBLE.value.code and record.producer_ms is None
 
 
 def _violations(record: CallRecord) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The admin APIs of a running pair, for the commands that use them."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
     import requests
 
 _SECONDS = 30.0
+
+
+TOKEN_VARIABLE = "RIVTA_TOKEN"
+"""Environment variable with the token to show; without it, that in the token file of the pair."""
+
+
+class Refused(click.ClickException):
+    """The API refused a request: `problem` is all that it said, `status` its HTTP status."""
+
+    def __init__(self, message: str, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
 
 
 class AdminClient:
@@ -29,7 +43,8 @@ class AdminClient:
         try:
             platforms = home.endpoints()["platforms"]
             url = platforms[platform]["admin"]
-            return cls(url, home.admin_token(), owner=f"the keeper of {platform}", seconds=seconds)
+            token = os.environ.get(TOKEN_VARIABLE) or home.admin_token()
+            return cls(url, token, owner=f"the keeper of {platform}", seconds=seconds)
         except HomeError as error:
             raise click.ClickException(str(error)) from error
         except KeyError:
@@ -52,8 +67,31 @@ class AdminClient:
         """The JSON at `path`, as `/status`. Parameters that are None are left out."""
         return self.request("GET", path, params=params)
 
-    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The JSON answer to any request; None when it is empty."""
+        return self._json(self._answer(method, path, params=params, body=body, headers=headers))
+
+    def content(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
+        """What is at `path`, as it is. Parameters that are None are left out."""
+        return self._answer("GET", path, params=params).content
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "requests.Response":
         import requests
 
         with requests.Session() as session:
@@ -64,18 +102,19 @@ class AdminClient:
                     f"{self._url}{path}",
                     params={name: value for name, value in (params or {}).items() if value is not None},
                     json=body,
-                    headers={"Authorization": f"Bearer {self._token}"},
+                    headers={**(headers or {}), "Authorization": f"Bearer {self._token}"},
                     timeout=self._seconds,
                 )
             except requests.RequestException as error:
                 raise click.ClickException(
                     f"no answer from {self._owner} at {self._url} ({type(error).__name__}): see `rivta status`"
                 ) from error
-            return self._content(answer)
-
-    def _content(self, answer: "requests.Response") -> Any:
         if not answer.ok:
-            raise click.ClickException(_problem(answer))
+            raise Refused(_problem(answer), answer.status_code, _document(answer))
+        return answer
+
+    @staticmethod
+    def _json(answer: "requests.Response") -> Any:
         if not answer.content:
             return None
         try:
@@ -86,12 +125,16 @@ class AdminClient:
 
 def _problem(answer: "requests.Response") -> str:
     """The refusal in one line: RFC 9457 gives `title` and `detail`."""
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
+    problem = _document(answer)
     title, detail = str(problem.get("title", "")), str(problem.get("detail", ""))
     text = ": ".join(part for part in (title, detail) if part) or f"{answer.url}: {answer.reason}"
     return f"{' '.join(text.split())} (HTTP {answer.status_code})"
+
+
+def _document(answer: "requests.Response") -> dict[str, Any]:
+    """The problem document; empty when the answer is none."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}

@@ -5,57 +5,27 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from dataclasses import asdict, dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
-from rivta.cli.options import print_json
+from rivta.cli.call_answer import Shown, ShownFault, print_answer, print_fault, print_result, read_answer
+from rivta.cli.options import find_contract, home_and_json, print_json
+from rivta.router.headers import CORRELATION_ID, PRODUCER_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import requests
-    from lxml import etree
-    from rich.console import Console
 
+    from rivta.cli.trace import Certificate, Trace
     from rivta.contracts.archive import Contract
     from rivta.run.endpoints import Endpoints, Identity
     from rivta.run.home import Home
 
-_CORRELATION_ID = "x-skltp-correlation-id"
-_PRODUCER_TIME = "x-skltp-prt"
-_VP_CODE = re.compile(r"\s*(VP\d{3})\b")
 _TLS_ALERT = re.compile(r"(?:sslv3|tlsv1|tlsv13) alert (.+)")
 """OpenSSL's words for an alert of the other side; the version in them is that of the alert's first definition."""
-_LONGEST_SHOWN = 2_000
-"""Characters of an answer that is no SOAP."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownFault:
-    """A fault as it is shown: the platform's own, a producer's, or an answer that is no SOAP."""
-
-    code: str | None
-    """As `VP004`; None when the fault is not the platform's."""
-    side: str | None
-    """`Client` or `Server`: who has to act."""
-    text: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What came of the call; its fields are the JSON output, which scripts rely on."""
-
-    status: int
-    correlation_id: str
-    elapsed_ms: float
-    producer_ms: float | None
-    fault: ShownFault | None
-    response: str | None
-    """The answer as XML text; None when it is a fault or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +36,27 @@ class _Message:
     soap_action: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A call that was answered."""
+
+    shown: Shown
+    tls: str | None
+    """Version and cipher."""
+
+
+class _NoAnswer(click.ClickException):
+    """A call that got no HTTP answer; `kind` is one of `trace_advice.NO_ANSWER`: which end said no."""
+
+    def __init__(self, message: str, kind: str, *, correlation_id: str, elapsed_ms: float) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.correlation_id = correlation_id
+        self.elapsed_ms = elapsed_ms
+
+
 @click.command(
-    name="call", epilog="Example: rivta call GetDiagnosis --to SE2321000016-KS --patient 191212121212 --as npo"
+    name="call", epilog="Example: rivta call GetDiagnosis --to SE2321000016-KS --patient 191212121212 --as npo --trace"
 )
 @click.argument("contract")
 @click.option("--to", metavar="ADDRESS", help="Logical address of the receiver.")
@@ -82,8 +71,8 @@ class _Message:
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30, show_default=True, metavar="SECONDS"
 )
-@click.option("--home", metavar="DIR", help="Folder of the pair.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.option("--trace", is_flag=True, help="Show the way of the call through both platforms instead of the answer.")
+@home_and_json
 def command(
     contract: str,
     to: str | None,
@@ -92,99 +81,104 @@ def command(
     identity: str,
     via: str,
     timeout: float,
+    trace: bool,
     home: str | None,
     as_json: bool,
 ) -> int:
     """Call CONTRACT (GetDiagnosis, GetDiagnosis:2 or a namespace) through a platform and print the answer.
 
-    The exit code is 1 when the answer is a fault.
+    The exit code is 1 when the answer is a fault. --trace shows each hop with its certificates, route, permission and
+    times, who refused, whom to ask and what to look at next; with --json it is there as `trace` too.
     """
     from rivta.run.home import resolve
 
     if patient is not None and body is not None:
         raise click.UsageError("give --patient, to have a request made up, or --body, not both")
     found = resolve(home)
-    called = _find_contract(found, contract)
+    called = find_contract(found, contract)
     message = _message(called, to=to, patient=patient, body=body)
     endpoints = found.endpoints()
     caller = _find_identity(endpoints, identity)
-    shown = _call(endpoints, via, caller, message, seconds=timeout)
+    if trace:
+        return _traced(found, via, identity, message, seconds=timeout, body_file=_path_of(body), as_json=as_json)
+    shown = _call(endpoints, via, caller, message, seconds=timeout).shown
     if as_json:
         print_json(asdict(shown))
     else:
-        _print(shown)
+        print_answer(shown)
     return 1 if shown.fault else 0
 
 
-def read_answer(status: int, body: bytes) -> tuple[ShownFault | None, str | None]:
-    """The fault that an answer is, or else its XML text; both None for an empty one that reports success."""
-    from lxml import etree
+def _traced(
+    home: Home,
+    via: str,
+    identity: str,
+    message: _Message,
+    *,
+    seconds: float,
+    body_file: str | None,
+    as_json: bool,
+) -> int:
+    """Calls, and shows what the platforms know of it, also when no answer came."""
+    from rivta.cli.trace import Seen, gather
 
-    from rivta.soap.xml import XmlRefused, parse_xml
-
-    success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if success and not body.strip():
-        return None, None
-    try:
-        root = parse_xml(body)
-    except XmlRefused:
-        return _foreign_answer(status, body), None
-    element = next(_children(root, "Body"), None)
-    fault = next(_children(element, "Fault"), None) if element is not None else None
-    if fault is not None:
-        return _soap_fault(fault), None
-    if not success:
-        return _foreign_answer(status, body), None
-    return None, etree.tostring(root, encoding="unicode")
-
-
-def _soap_fault(fault: etree._Element) -> ShownFault:
-    text = _text_of(next(_children(fault, "faultstring"), None))
-    code = _VP_CODE.match(text)
-    return ShownFault(
-        code=code.group(1) if code else None,
-        side=_text_of(next(_children(fault, "faultcode"), None)).rpartition(":")[2] or None,
-        text=text,
-        detail=_text_of(next(_children(fault, "detail"), None)),
+    endpoints = home.endpoints()
+    caller = _find_identity(endpoints, identity)
+    own = Seen(
+        consumer=_certificate(caller),
+        via=via,
+        url=endpoints["platforms"][via]["https"],
+        identity=identity,
+        body_file=body_file,
     )
-
-
-def _foreign_answer(status: int, body: bytes) -> ShownFault:
-    """An answer from below SOAP, such as 413, or from something that is no platform."""
     try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    side = (
-        "Server"
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        else "Client"
-        if status >= HTTPStatus.BAD_REQUEST
-        else None
-    )
-    text = body[:_LONGEST_SHOWN].decode("utf-8", "replace").strip()
-    return ShownFault(code=None, side=side, text=f"HTTP {status} {phrase}".strip(), detail=text)
+        called = _call(endpoints, via, caller, message, seconds=seconds)
+        shown, fault = called.shown, called.shown.fault
+        seen = replace(
+            own,
+            connection=called.tls,
+            elapsed_ms=shown.elapsed_ms,
+            fault_code=fault.code if fault else None,
+            fault_text=fault.text if fault else "",
+        )
+    except _NoAnswer as none:
+        shown = Shown(
+            status=0,
+            correlation_id=none.correlation_id,
+            elapsed_ms=none.elapsed_ms,
+            producer_ms=None,
+            fault=ShownFault(code=None, side=None, text=none.message, detail=""),
+            response=None,
+        )
+        seen = replace(own, elapsed_ms=none.elapsed_ms, no_answer=none.kind)
+    found = gather(home, shown.correlation_id, seen)
+    if as_json:
+        from rivta.cli.trace import trace_json
+
+        print_json(asdict(shown) | {"trace": trace_json(found)})
+    else:
+        _print_traced(shown, found)
+    return 1 if shown.fault else 0
 
 
-def _children(parent: etree._Element, local_name: str) -> Iterator[etree._Element]:
-    return (child for child in parent if isinstance(child.tag, str) and child.tag.rpartition("}")[2] == local_name)
+def _path_of(body: BinaryIO | None) -> str | None:
+    """The file of `--body`, where it is one."""
+    name = getattr(body, "name", None)
+    return name if isinstance(name, str) and name not in ("-", "<stdin>") else None
 
 
-def _text_of(element: etree._Element | None) -> str:
-    if element is None:
-        return ""
-    pieces = [text for text in element.itertext("*") if isinstance(text, str) and text.strip()]
-    # A text that stands alone is kept to the letter; around several stands the indentation of the XML.
-    return pieces[0] if len(pieces) == 1 else " ".join(piece.strip() for piece in pieces)
+def _certificate(identity: Identity) -> Certificate:
+    """What the identity's certificate says of itself; nothing where it cannot be read: then the call says why."""
+    from pathlib import Path
 
-
-def _find_contract(home: Home, text: str) -> Contract:
-    from rivta.contracts.installed import Contracts, UnknownContract
+    from rivta.cli.trace import Certificate
+    from rivta.tls.sender import sender_in_file
 
     try:
-        return Contracts.shipped(home.contracts).find(text)
-    except UnknownContract as error:
-        raise click.UsageError(str(error)) from error
+        read = sender_in_file(Path(identity["cert"]))
+    except (OSError, ValueError):
+        return Certificate(hsa_id=identity["hsa_id"])
+    return Certificate(read.hsa_id, read.subject, read.issuer, read.not_after.isoformat())
 
 
 def _find_identity(endpoints: Endpoints, name: str) -> Identity:
@@ -206,7 +200,7 @@ def _message(contract: Contract, *, to: str | None, patient: str | None, body: B
     from rivta.soap.identifiers import Profile
 
     payload = content if content is not None else _made_up(contract, patient)
-    profiles = [profile for profile, _ in contract.wsdls]
+    profiles = [profile for profile, _ in contract.wsdls if profile]
     profile = Profile.RIVTABP21 if Profile.RIVTABP21 in profiles or not profiles else profiles[0]
     try:
         return _Message(samples.envelope(payload, logical_address=to, profile=profile), contract.soap_action)
@@ -242,7 +236,8 @@ def _is_envelope(content: bytes, name: str, *, to: str | None) -> bool:
     return True
 
 
-def _call(endpoints: Endpoints, via: str, identity: Identity, message: _Message, *, seconds: float) -> Shown:
+def _call(endpoints: Endpoints, via: str, identity: Identity, message: _Message, *, seconds: float) -> _Called:
+    """The answer. Raises _NoAnswer."""
     import requests
 
     url = endpoints["platforms"][via]["https"]
@@ -250,37 +245,59 @@ def _call(endpoints: Endpoints, via: str, identity: Identity, message: _Message,
     headers = {
         "Content-Type": "text/xml; charset=UTF-8",
         "SOAPAction": f'"{message.soap_action}"',
-        _CORRELATION_ID: correlation_id,
+        CORRELATION_ID: correlation_id,
     }
     with requests.Session() as session:
         session.trust_env = False  # a proxy from the environment would break mutual TLS with a platform on this machine
         session.cert, session.verify = (identity["cert"], identity["key"]), endpoints["ca"]
         started = time.perf_counter()
         try:
-            answer = session.post(url, data=message.body, headers=headers, timeout=seconds, allow_redirects=False)
+            answer = session.post(
+                url, data=message.body, headers=headers, timeout=seconds, allow_redirects=False, stream=True
+            )
+            tls = _negotiated(answer)  # before the body, whose end gives the connection back
+            content = answer.content
         except (requests.RequestException, OSError) as error:
-            raise click.ClickException(_trouble(error, url, seconds)) from error
+            elapsed = time.perf_counter() - started
+            kind, text = _trouble(error, url, seconds)
+            raise _NoAnswer(text, kind, correlation_id=correlation_id, elapsed_ms=round(elapsed * 1000, 1)) from error
         elapsed = time.perf_counter() - started
-    fault, response = read_answer(answer.status_code, answer.content)
-    return Shown(
+    fault, response = read_answer(answer.status_code, content)
+    shown = Shown(
         status=answer.status_code,
-        correlation_id=answer.headers.get(_CORRELATION_ID) or correlation_id,
+        correlation_id=answer.headers.get(CORRELATION_ID) or correlation_id,
         elapsed_ms=round(elapsed * 1000, 1),
         producer_ms=_milliseconds(answer),
         fault=fault,
         response=response,
     )
+    return _Called(shown, tls)
+
+
+def _negotiated(answer: requests.Response) -> str | None:
+    """Version and cipher of the connection, as the platforms record them."""
+    import ssl
+
+    from rivta.tls.contexts import negotiated
+
+    sock = getattr(getattr(answer.raw, "connection", None), "sock", None)
+    if sock is None:  # an answer that ends its connection has taken the socket over
+        try:
+            sock = cast(Any, answer.raw)._fp.fp.raw._sock
+        except AttributeError:
+            return None
+    return negotiated(sock) if isinstance(sock, ssl.SSLSocket) else None
 
 
 def _milliseconds(answer: requests.Response) -> float | None:
     try:
-        return float(answer.headers[_PRODUCER_TIME])
+        return float(answer.headers[PRODUCER_TIME])
     except (KeyError, ValueError):
         return None
 
 
-def _trouble(error: Exception, url: str, seconds: float) -> str:
-    """Why no answer came, in one line that says what to do."""
+def _trouble(error: Exception, url: str, seconds: float) -> tuple[str, str]:
+    """Why no answer came: one of `trace_advice.NO_ANSWER`, and one line that says what to do."""
     import ssl
 
     import requests
@@ -291,15 +308,20 @@ def _trouble(error: Exception, url: str, seconds: float) -> str:
         reason = (getattr(tls, "verify_message", "") or tls.reason or str(tls)).replace("_", " ").lower()
         alert = _TLS_ALERT.fullmatch(reason)
         what = f"refused by the platform: {alert.group(1)}" if alert else f"failed: {reason}"
-        return f"{url}: TLS {what}; `rivta cert list` shows which certificates are valid"
+        return (
+            "refused" if alert else "distrusted",
+            f"{url}: TLS {what}; `rivta cert list` shows which certificates are valid",
+        )
     if isinstance(error, requests.Timeout):
-        return f"{url}: no answer within {seconds:g} s; wait longer with --timeout, or see `rivta status`"
+        return "silent", f"{url}: no answer within {seconds:g} s; wait longer with --timeout, or see `rivta status`"
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return f"{url}: nothing listens there; start the pair with `rivta up`, or see `rivta status`"
+        return "unreachable", f"{url}: nothing listens there; start the pair with `rivta up`, or see `rivta status`"
     if isinstance(error, requests.ConnectionError):
         why = _innermost(causes)
-        return f"{url}: the connection ended without an answer ({why}); see `rivta status`, `rivta cert list`"
-    return f"{url}: cannot call: {_innermost(causes)}; start the pair again with `rivta down` and `rivta up`"
+        text = f"{url}: the connection ended without an answer ({why}); see `rivta status`, `rivta cert list`"
+        return "unreachable", text
+    why = _innermost(causes)
+    return "unsendable", f"{url}: cannot call: {why}; start the pair again with `rivta down` and `rivta up`"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -319,47 +341,18 @@ def _innermost(causes: list[BaseException]) -> str:
     return texts[-1].splitlines()[0] if texts else type(causes[0]).__name__
 
 
-def _print(shown: Shown) -> None:
+def _print_traced(shown: Shown, found: Trace) -> None:
+    """The result in a line, the fault, and the way of the call."""
     from rich.console import Console
     from rich.text import Text
 
+    from rivta.cli.trace_view import print_trace
+
     console = Console(soft_wrap=True, highlight=False)
-    producer = f", producer {shown.producer_ms:g} ms" if shown.producer_ms is not None else ""
-    colour = "red" if shown.fault else "green"
-    console.print(
-        Text(str(shown.status), style=f"bold {colour}"),
-        Text(f" correlation id {shown.correlation_id}, {shown.elapsed_ms:g} ms{producer}"),
-        sep="",
-    )
-    if shown.fault:
-        _print_fault(console, shown.fault)
-    elif shown.response is None:
-        console.print(Text("(an empty answer)"))
-    elif console.is_terminal:
-        from rich.syntax import Syntax
-
-        console.print(
-            Syntax(_indented(shown.response), "xml", theme="ansi_dark", background_color="default", word_wrap=True)
-        )
-    else:
-        click.echo(_indented(shown.response))
-
-
-def _print_fault(console: Console, fault: ShownFault) -> None:
-    from rich.text import Text
-
-    whose = f" ({fault.side})" if fault.side else ""
-    console.print(Text(f"{fault.code or 'Fault'}{whose}", style="bold red"))
-    for label, text in (("text", fault.text), ("detail", fault.detail)):
-        if text:
-            console.print(Text(f"  {label:<8}{text}"))
-
-
-def _indented(xml: str) -> str:
-    from lxml import etree
-
-    from rivta.soap.xml import parse_xml
-
-    root = parse_xml(xml.encode())
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode")
+    if shown.status:
+        print_result(console, shown)
+    if shown.fault and shown.status:
+        print_fault(console, shown.fault)
+    elif shown.fault:
+        console.print(Text(shown.fault.text, style="bold red"))
+    print_trace(found)

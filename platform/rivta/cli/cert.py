@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rivta.cli.options import home_and_json, print_json
+from rivta.cli.times import Time
 
 if TYPE_CHECKING:
     from rivta.tls.authority import Authority, Issued, Listed
@@ -66,13 +67,12 @@ def list_(with_superseded: bool, home: str | None, as_json: bool) -> None:
 @click.option("--host", "hosts", multiple=True, metavar="HOST", help="DNS name or IP address.  [default: localhost]")
 @click.option("--days", type=click.IntRange(min=1), help="Lifetime.  [default: as in certs/profiles.toml]")
 @click.option(
-    "--not-before", type=click.DateTime(), metavar="TIME", help="First moment of validity, UTC: to test with."
+    "--not-before", type=Time(), help="First moment of validity, Swedish time without an offset: to test with."
 )
 @click.option(
     "--not-after",
-    type=click.DateTime(),
-    metavar="TIME",
-    help="Last moment, UTC; a past one makes an expired certificate.",
+    type=Time(),
+    help="Last moment; a past one makes an expired certificate.",
 )
 @click.option("--key-kind", type=click.Choice(KEY_KINDS), help="Kind of key.  [default: as in certs/profiles.toml]")
 @home_and_json
@@ -107,8 +107,8 @@ def issue(
             hosts=hosts or _DEFAULT_HOSTS,
             days=days,
             key_kind=KeyKind(key_kind) if key_kind else None,
-            not_before=_utc(not_before),
-            not_after=_utc(not_after),
+            not_before=not_before,
+            not_after=not_after,
         )
     _print_issued(ca, issued, as_json=as_json)
 
@@ -172,29 +172,61 @@ def crl(home: str | None, as_json: bool) -> None:
         click.echo(f"{item.issuer}: number {item.number}, {len(item.serials)} revoked, due {item.next_update:%Y-%m-%d}")
 
 
+_out = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+_password_file = click.option(
+    "--password-file", type=click.File(encoding="utf-8"), help="Its first line; - reads standard input."
+)
+_force = click.option("--force", is_flag=True, help="Replace the file if it exists.")
+
+
 @command.command(epilog="Example: rivta cert export journal --out journal.p12 --password-file password.txt")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
-@click.option("--password-file", type=click.File(encoding="utf-8"), help="Its first line; - reads standard input.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@_out
+@click.option("--pem", is_flag=True, help="One PEM file, its key without a password, in place of PKCS#12.")
+@_password_file
+@_force
 @home_and_json
-def export(name: str, out: Path, password_file: Any, force: bool, home: str | None, as_json: bool) -> None:
+def export(name: str, out: Path, pem: bool, password_file: Any, force: bool, home: str | None, as_json: bool) -> None:
     """Write certificate, key and chain as PKCS#12.
 
     For systems that take no PEM: Java, Windows, browsers.
     """
-    from rivta.files import write_file
-
-    password = _password(password_file)
+    if pem and password_file is not None:
+        raise click.UsageError("a PEM file has no password here: leave out --pem or --password-file")
+    password = "" if pem else _password(password_file)
     with _ca(home) as ca:
-        content = ca.export(name, password=password)
-        if out.exists() and not force:
-            raise click.ClickException(f"{out} exists: name another file, or give --force to replace it")
-        write_file(out, content, mode=0o600)
+        _write(out, ca.export_pem(name) if pem else ca.export(name, password=password), force=force, mode=0o600)
     if as_json:
         print_json({"name": name, "file": str(out)})
     else:
         click.echo(f"Wrote {out}: it holds the private key of {name}")
+
+
+@command.command(name="trust", epilog="Example: rivta cert trust --out trust.p12 --password-file password.txt")
+@_out
+@_password_file
+@_force
+@home_and_json
+def trust(out: Path, password_file: Any, force: bool, home: str | None, as_json: bool) -> None:
+    """Write the CA as PKCS#12, a trust store of Java.
+
+    What reads PEM takes ca.pem as it is.
+    """
+    password = _password(password_file)
+    with _ca(home) as ca:
+        _write(out, ca.export_trust(password=password), force=force, mode=0o644)
+    if as_json:
+        print_json({"file": str(out), "ca": str(ca.ca)})
+    else:
+        click.echo(f"Wrote {out}: whoever uses it trusts the CA in {ca.ca}")
+
+
+def _write(out: Path, content: bytes, *, force: bool, mode: int) -> None:
+    from rivta.files import write_file
+
+    if out.exists() and not force:
+        raise click.ClickException(f"{out} exists: name another file, or give --force to replace it")
+    write_file(out, content, mode=mode)
 
 
 @contextmanager
@@ -228,10 +260,6 @@ def _serial(text: str) -> int:
         return int(text.replace(":", ""), 16)
     except ValueError as error:
         raise click.UsageError(f"serial number {text!r} is not hexadecimal: `rivta cert list` shows them") from error
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
 def _days_left(not_after: datetime, now: datetime) -> int:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rivta.cli.options import print_json
+from rivta.cli import takeover
+from rivta.cli.options import print_json, with_json
 
 if TYPE_CHECKING:
-    from rivta.run.settings import Key
+    from rivta.run.settings import Key, Settings
 
 _MANDATORY = "-"
 """As a default in `rivta.run.settings.Key`."""
+_PROBLEM = "problem"
 _COMMENT_WIDTH = 98
 _INTRODUCTION = (
     "One TOML file, given to `rivta serve --config FILE`; `rivta up` writes one for each platform of the pair. It is",
@@ -45,12 +47,15 @@ _NOT_DEVIATIONS = (
 
 @click.group(name="config", epilog="Example: rivta config show > platform.toml")
 def command() -> None:
-    """Show every setting of a platform, and check a settings file."""
+    """Show every setting of a platform, check a settings file, and take one over from VP."""
+
+
+command.add_command(takeover.command, "import")
 
 
 @command.command(epilog="Example: rivta config show > platform.toml")
 @click.option("--markdown", is_flag=True, help="As the page of the manual.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@with_json
 def show(markdown: bool, as_json: bool) -> None:
     """Print a settings file with every key and what it means.
 
@@ -67,16 +72,19 @@ def show(markdown: bool, as_json: bool) -> None:
 
 @command.command(epilog="Example: rivta config check platform.toml")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-def check(file: Path, as_json: bool) -> None:
-    """Check a settings file: every key that is unknown, missing or has a wrong value. Ends with 1 when there are any.
+@click.option("--syntax", is_flag=True, help="Only the file itself, not what it names.")
+@with_json
+def check(file: Path, syntax: bool, as_json: bool) -> None:
+    """Check a settings file, and what it names. Ends with 1 when a platform would not start from it.
 
-    It does not look at what the file names: certificates, tables and the database are opened at the start.
+    Every key that is unknown, missing or has a wrong value; then the certificate, its key and their time, the trusted
+    authorities and their revocation lists, TLS targets, contracts, routing tables and HSA tree, the state folder and
+    the ports; and which protections are off. The database is not opened, and nobody is called.
     """
     from rivta.run.settings import Settings, SettingsError
 
     try:
-        Settings.load(file)
+        settings = Settings.load(file)
     except SettingsError as error:
         if as_json:
             problems = [dataclasses.asdict(problem) for problem in error.problems]
@@ -84,15 +92,32 @@ def check(file: Path, as_json: bool) -> None:
         else:
             click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from error
+    checks = [] if syntax else _checked(settings)
+    is_good = all(one["verdict"] != _PROBLEM for one in checks)
     if as_json:
-        print_json({"valid": True, "problems": []})
+        print_json({"valid": is_good, "problems": [], "checks": checks})
     else:
-        click.echo(f"{file}: valid")
+        for one in checks:
+            click.echo(f"{one['verdict']:<8} {one['subject']}: {one['words']}")
+        click.echo(f"{file}: {'valid' if is_good else 'a platform would not start from it'}")
+    if not is_good:
+        raise click.exceptions.Exit(1)
 
 
-@command.command(epilog="Example: rivta config deviations")
+def _checked(settings: Settings) -> list[dict[str, str]]:
+    from datetime import UTC, datetime
+
+    from rivta.run.checking import check_platform
+
+    return [
+        {"subject": one.subject, "verdict": one.verdict.value, "words": one.words}
+        for one in check_platform(settings, now=datetime.now(UTC))
+    ]
+
+
+@command.command(epilog="Example: rivta config deviations", short_help="Print every difference from VP.")
 @click.option("--markdown", is_flag=True, help="As the page of the manual.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@with_json
 def deviations(markdown: bool, as_json: bool) -> None:
     """Print every difference from the incumbent router (VP), and the key that ends it."""
     from rivta.router.deviations import DEVIATIONS

@@ -6,12 +6,13 @@ import signal
 
 import click
 
+from rivta.cli.options import home_and_json
+
 _STOP_SECONDS = 90.0
 
 
 @click.command(epilog="Example: rivta down --home /tmp/pair")
-@click.option("--home", metavar="DIR", help="Folder of the pair [default: $RIVTA_HOME, or one of its own].")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@home_and_json
 def command(home: str | None, as_json: bool) -> None:
     """Stop the pair: its workers finish their calls, and everything is gone when this returns.
 

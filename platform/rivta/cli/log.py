@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import click
+
+from rivta.cli.options import of_a_home
+from rivta.cli.terminal import harmless, harmless_json, harmless_lines
+from rivta.cli.times import PastTime
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from rivta.run.home import Home
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_AGO = re.compile(r"(?P<number>\d{1,9})(?P<unit>[smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STORY_LIMIT = 1000
 _NOT_FOUND = "(HTTP 404)"
 _SHOWN_COMPLETIONS = 5
@@ -35,29 +35,12 @@ _WHOLE_MS = 100
 """From here on, tenths of a millisecond tell nothing."""
 
 
-class Time(click.ParamType[datetime]):
-    """A point in time: so long ago (`10m`, `2h`, `1d`), or ISO 8601, local where it names no zone."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            ago = _AGO.fullmatch(value)
-            if ago:
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
-            return datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 10m, 2h, 1d, or 2026-11-24T12:00", param, ctx)
-
-
 def _common_options(command: _Command) -> _Command:
     command = click.option("--json", "as_json", is_flag=True, help="Print one CallRecord per line.")(command)
     command = click.option("--platform", metavar="NAME", help="Only this platform.  [default: all of the pair]")(
         command
     )
-    return click.option("--home", metavar="DIR", help="Folder of the pair.")(command)
+    return of_a_home(command)
 
 
 @click.group(name="log", epilog="Example: rivta log search --outcome failed --since 1h")
@@ -66,14 +49,18 @@ def command() -> None:
 
 
 @command.command(epilog="Example: rivta log search --contract GetDiagnosis --to SE2321000016-KS --since 10m")
-@click.option("--since", type=Time(), help="From then on: 10m, 2h, 1d ago, or ISO 8601.")
-@click.option("--until", type=Time(), help="Before then.")
+@click.option(
+    "--since", type=PastTime(), help="From then on: 10m, 2h, 1d ago, or ISO 8601, in Swedish time without an offset."
+)
+@click.option("--until", type=PastTime(), help="Before then.")
 @click.option("--correlation-id", metavar="ID", help="One consumer's call, on every platform it crossed.")
 @click.option("--sender", metavar="HSA-ID", help="Who called the platform.")
 @click.option("--contract", metavar="CONTRACT", help="GetDiagnosis, GetDiagnosis:2 or a whole namespace.")
 @click.option("--to", "logical_address", metavar="ADDRESS", help="The logical address called.")
 @click.option(
-    "--outcome", metavar="OUTCOME", help="routed, a code such as VP007, http-413, or failed for all but routed."
+    "--outcome",
+    metavar="OUTCOME",
+    help="routed, a code such as VP007, http-413, fault (a producer's own), or failed for all but routed.",
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many calls.")
 @click.option("--full", is_flag=True, help="Whole correlation ids, and everything else whole, however wide.")
@@ -82,7 +69,8 @@ def search(home: str | None, platform: str | None, as_json: bool, limit: int, fu
     """Show the calls that match everything given, newest first.
 
     A call that crossed both platforms stands there twice, with the same correlation id. Its beginning, as it is shown,
-    is enough for `rivta log show`. The outcome `fault` is a producer's own fault, routed back to the consumer.
+    is enough for `rivta log show`. The outcome `fault` is a producer's own fault, routed back to the consumer. Times
+    are Swedish.
     """
     from rivta.run.home import resolve
 
@@ -95,12 +83,15 @@ def search(home: str | None, platform: str | None, as_json: bool, limit: int, fu
         _print_table(found, _names(folder), full=full)
 
 
-@command.command(epilog="Example: rivta log show 8f14e45f")
+@command.command(epilog="Example: rivta log show 8f14e45f", short_help="Tell the whole story of a call.")
 @click.argument("id")
+@click.option("--trace", is_flag=True, help="As `rivta call --trace` shows it.")
+@click.option("--payload", is_flag=True, help="Its messages too, where the platform keeps them (call_log.payload).")
 @_common_options
-def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None:
+def show(id: str, trace: bool, payload: bool, home: str | None, platform: str | None, as_json: bool) -> None:
     """Tell the whole story of a call, by its correlation id, the beginning of that, or the id of one record."""
     from rivta.audit.story import tell
+    from rivta.catalogue.rows import SWEDISH_TIME
     from rivta.run.home import resolve
 
     folder = resolve(home)
@@ -110,10 +101,43 @@ def show(id: str, home: str | None, platform: str | None, as_json: bool) -> None
             f"no call in {folder.folder} has the id {id}: `rivta log search` shows what is there; "
             "a call is in the log about a second after its answer"
         )
-    if as_json:
+    if trace:
+        _show_trace(folder, found, as_json=as_json)
+    elif as_json:
         _print_json(found)
     else:
-        click.echo("\n".join(tell(found, names=_names(folder))))
+        click.echo("\n".join(map(harmless, tell(found, names=_names(folder), zone=SWEDISH_TIME))))
+    if payload:
+        for record in found:
+            _show_payload(folder, record)
+
+
+def _show_trace(home: Home, found: list[CallRecord], *, as_json: bool) -> None:
+    from rivta.cli.options import print_json
+    from rivta.cli.trace import Platforms, Seen, put_together, trace_json
+    from rivta.cli.trace_view import print_trace
+
+    trace = put_together(found[0].correlation_id, found, Platforms(home), Seen(), home=home)
+    if as_json:
+        print_json(trace_json(trace))
+    else:
+        print_trace(trace)
+
+
+def _show_payload(home: Home, record: CallRecord) -> None:
+    """The messages of a call as they were kept, under a heading each."""
+    from rivta.cli.admin import AdminClient
+
+    name = _names(home).get(record.platform)
+    if name is None or not (record.stored_request or record.stored_response):
+        click.echo(f"\n{name or record.platform}: nothing was kept of this call's messages")
+        return
+    kept = AdminClient.of_platform(home, name).get(f"/calls/{quote(record.id, safe='')}/payload")
+    for part in ("request", "response"):
+        text = kept[part]
+        click.echo(f"\n{name}: {part}" + ("" if text is not None else " was not kept"))
+        if text is not None:
+            click.echo(harmless_lines(text))
 
 
 def _trace(home: Home, platform: str | None, id: str) -> list[CallRecord]:
@@ -183,7 +207,7 @@ def _newest_first(records: Sequence[CallRecord]) -> list[CallRecord]:
 
 def _print_json(records: Sequence[CallRecord]) -> None:
     for record in records:
-        click.echo(record.to_json())
+        click.echo(harmless_json(record.to_json()))
 
 
 def _print_table(records: Sequence[CallRecord], names: Mapping[str, str], *, full: bool) -> None:
@@ -191,6 +215,8 @@ def _print_table(records: Sequence[CallRecord], names: Mapping[str, str], *, ful
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from rivta.catalogue.rows import SWEDISH_TIME
 
     if not records:
         click.echo("no calls")
@@ -211,7 +237,7 @@ def _print_table(records: Sequence[CallRecord], names: Mapping[str, str], *, ful
     length = _LONGEST_ID if full else _distinguishing_length([record.correlation_id for record in records])
     day = ""
     for record in records:
-        time = datetime.fromisoformat(record.time).astimezone()
+        time = datetime.fromisoformat(record.time).astimezone(SWEDISH_TIME)
         if (today := time.strftime("%Y-%m-%d")) != day:
             day = today
             table.add_row("", Text(day, style="dim"))
@@ -234,8 +260,8 @@ def _row(record: CallRecord, time: datetime, names: Mapping[str, str], *, id_len
         short_name(record.contract),
         record.sender or "-",
     )
-    row = [Text(text) for text in texts]
-    if record.outcome != "routed":
+    row = [Text(harmless(text)) for text in texts]
+    if not record.is_routed:
         row[_OUTCOME].stylize("red")
     elif texts[_OUTCOME] != record.outcome:
         row[_OUTCOME].stylize("yellow")
@@ -244,7 +270,7 @@ def _row(record: CallRecord, time: datetime, names: Mapping[str, str], *, id_len
 
 def _outcome(record: CallRecord) -> str:
     """The outcome, where a producer's fault that was passed on is not shown as if all had gone well."""
-    return "fault" if record.outcome == "routed" and record.http_status >= HTTPStatus.BAD_REQUEST else record.outcome
+    return "fault" if record.is_fault_of_producer else record.outcome
 
 
 def _distinguishing_length(ids: Sequence[str]) -> int:

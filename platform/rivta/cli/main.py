@@ -32,14 +32,17 @@ COMMANDS = {
     "up": Lazy("rivta.cli.up:command", "Start the pair of platforms with its stub producers."),
     "down": Lazy("rivta.cli.down:command", "Stop the pair."),
     "status": Lazy("rivta.cli.status:command", "Show what runs and how it is."),
+    "restart": Lazy("rivta.cli.restart:command", "Replace what runs, without a failed call."),
     "serve": Lazy("rivta.cli.serve:command", "Run one platform from its settings file."),
     "call": Lazy("rivta.cli.call:command", "Call a contract through a platform."),
     "route": Lazy("rivta.cli.route:command", "List, explain and check the routing tables."),
-    "contract": Lazy("rivta.cli.contract:command", "Show contracts and check messages against them."),
+    "contract": Lazy("rivta.cli.contract:command", "Show, install and compare contracts, and check messages."),
+    "connect": Lazy("rivta.cli.connect:command", "Check an endpoint of your own before it is connected."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),
-    "log": Lazy("rivta.cli.log:command", "Search the call log."),
-    "config": Lazy("rivta.cli.config:command", "Show every setting, and check a settings file."),
+    "log": Lazy("rivta.cli.log:command", "Search the call log, and tell the story of a call."),
+    "config": Lazy("rivta.cli.config:command", "Show settings, check a settings file, take one over from VP."),
     "stub": Lazy("rivta.cli.stub:command", "See and steer the stub producers."),
+    "token": Lazy("rivta.cli.token:command", "Give and take the tokens of the admin API."),
     "bench": Lazy("rivta.cli.bench:command", "Measure this machine, beside a plain proxy."),
     "worker": Lazy("rivta.cli.children:worker", ""),
     "keeper": Lazy("rivta.cli.children:keeper", ""),
@@ -107,7 +110,9 @@ def _run(arguments: list[str], *, show_traceback: bool) -> int:
 
 
 def _refuse(message: str, *, exit_code: int) -> int:
-    click.echo(f"rivta: {message}", err=True)
+    from rivta.cli.terminal import harmless_lines
+
+    click.echo(f"rivta: {harmless_lines(message)}", err=True)
     return exit_code
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     required=True,
     help="Settings of the platform (TOML).",
 )
-@click.option("--home", metavar="DIR", help="Folder for logs and sockets [default: the platform's state folder].")
+@click.option("--home", metavar="DIR", help="Folder for logs and sockets.  [default: the platform's state folder]")
 def command(config: Path, home: str | None) -> None:
     """Run one platform, its workers and its keeper, in the foreground. SIGTERM lets calls finish for up to 30 s."""
     import asyncio
@@ -37,7 +37,8 @@ def command(config: Path, home: str | None) -> None:
     folder.create()
 
     def show(endpoints: "Endpoints", warning: str | None) -> None:
-        show_pair(endpoints, folder, warning)
+        kept = "call_log.payload is on: messages are kept, patient data among them"
+        show_pair(endpoints, folder, warning or (kept if settings.call_log.payload else None))
 
     async def prove() -> str | None:
         """A platform alone has nobody to call: its roles' own word is all there is."""

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import click
+
+from rivta.cli.options import home_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,15 +165,20 @@ def _print_lines(
         address = endpoints["producers"][0]["logical_addresses"][0]
         patient = endpoints["patients"][0]["id"]
         lines += ["", "Try:"]
-        lines.append(f"rivta call GetDiagnosis{_home_option(home)} --to {address} --patient {patient}")
+        command = ["rivta", "call", "GetDiagnosis", *home_option(home), "--to", address, "--patient", patient]
+        lines.append(shlex.join(command))
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if warning:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    for line in _weakened(endpoints):
+        console.print(line, style="red", markup=False, soft_wrap=True)
 
 
-def _home_option(home: "Home") -> str:
-    """`--home` where commands would look elsewhere without it."""
-    from rivta.run.home import resolve
+def _weakened(endpoints: "Endpoints") -> Iterator[str]:
+    """One line for each protection that is switched off."""
+    from rivta.router.deviations import weakened_by
 
-    return "" if resolve(None).folder == home.folder else f" --home {home.folder}"
+    for name, platform in endpoints["platforms"].items():
+        for switch in platform["insecure"]:
+            yield f"INSECURE      {name}: insecure.{switch} is on. {weakened_by(switch)}"

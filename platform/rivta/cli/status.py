@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rivta.cli.options import print_json
+from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +24,7 @@ _STATE_STYLES = {"ready": "green", "failed": "red", "restarting": "red"}
 
 
 @click.command(epilog="Example: rivta status --json")
-@click.option("--home", metavar="DIR", help="Folder of the pair [default: $RIVTA_HOME, or one of its own].")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@home_and_json
 def command(home: str | None, as_json: bool) -> None:
     """Show the processes of the pair, and what each platform says of itself."""
     from rivta.run.home import resolve
@@ -161,14 +160,21 @@ def _platform_lines(name: str, platform: dict[str, Any]) -> Iterator["Text"]:
         "calls": (platform["https"], None),
         "table": _table_words(platform["table"]),
         "draft": _draft_words(platform["draft"]),
+        **_waiting_words(platform.get("waiting") or {}),
+        **_database_words(platform.get("database") or {}),
         "call log": _call_log_words(platform["call_log"]),
     }
+    contracts = platform.get("contracts", {})
+    if contracts.get("problem"):
+        subjects["contracts"] = (_counted(contracts["known"], "contract"), contracts["problem"])
     for subject, (words, problem) in subjects.items():
         yield Text(f"  {subject:<10}{words}")
         if problem:
             yield Text(f"  {'':<10}{problem}", style="red")
     for pid, worker in platform["workers"].items():
         yield Text(f"  worker    {pid}: {_counted(worker['calls'], 'call')}, {worker['in_flight']} under way")
+    if platform.get("payload"):
+        yield Text("  payload   messages are kept, patient data among them (call_log.payload)", style="red")
     for switch in platform["insecure"]:
         yield Text.assemble("  insecure  ", (str(switch), "red"))
 
@@ -178,13 +184,39 @@ def _table_words(table: dict[str, Any] | None) -> tuple[str, str | None]:
         return "none", "no table has ever been published: no call can be carried"
     rows = f"{_counted(table['routes'], 'route')}, {_counted(table['permissions'], 'permission')}"
     tree = f", HSA tree {table['hsa_version']}" if table["hsa_version"] is not None else ""
-    return f"publication {table['publication']}{tree}: {rows}", table["problem"]
+    return f"publication {table['publication']}{_published_words(table)}{tree}: {rows}", table["problem"]
+
+
+def _published_words(table: dict[str, Any]) -> str:
+    if table.get("age_s") is None:
+        return ""
+    return f", by {table['author']} {_duration(max(0, table['age_s']))} ago ({table['comment']})"
+
+
+def _waiting_words(waiting: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """What waits for an approval or for its time; what was refused in red."""
+    told = [
+        f"proposal {one['id']} by {one['author']} {words}"
+        for state, words in (("proposed", "for an approval"), ("scheduled", "for its time"))
+        for one in waiting.get(state) or []
+    ]
+    refused = [f"proposal {one['id']} was refused: {one['reason']}" for one in waiting.get("refused") or []]
+    return {"waiting": ("; ".join(told) or "nothing", "; ".join(refused) or None)} if told or refused else {}
+
+
+def _database_words(database: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    if not database.get("problem"):
+        return {}
+    told = f"last answered at {database['told']}" if database["told"] else "has not answered since the start"
+    return {"database": (told, database["problem"])}
 
 
 def _draft_words(draft: dict[str, Any]) -> tuple[str, str | None]:
     if not draft["folder"]:
         return "none: publications only", draft["problem"]
     published = "each valid save is published" if draft["autopublish"] else "not published by itself"
+    if draft.get("diverged"):
+        published = "diverged since a rollback: not published by itself until it is published on purpose, or reset"
     found = [_counted(draft[f"{kind}s"], kind) for kind in ("error", "warning") if draft[f"{kind}s"]]
     lint = f", {', '.join(found)} (`rivta route lint`)" if found else ""
     return f"{draft['folder']}, {published}{lint}", draft["problem"]

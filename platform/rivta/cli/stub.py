@@ -24,7 +24,7 @@ def command() -> None:
     """
 
 
-@command.command(name="list", epilog="Example: rivta stub list --json")
+@command.command(name="list", epilog="Example: rivta stub list --json", short_help="Show every logical address.")
 @home_and_json
 def list_(home: str | None, as_json: bool) -> None:
     """Show every logical address, what it is set to do, and how often it was called."""

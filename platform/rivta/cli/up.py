@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rivta.cli.options import print_json
+from rivta.cli.options import of_a_home, print_json
 
 if TYPE_CHECKING:
-    from rivta.run.assembly import Options
+    from rivta.run.assembly import Options, TrustedFile
     from rivta.run.endpoints import Endpoints
     from rivta.run.home import Home
     from rivta.run.pair import Reporter
 
 _PROOF_SECONDS = 30.0
+_UPKEEP_SECONDS = 600.0
+"""How often the pair's certificates and revocation lists are looked at."""
 _TABLES_SECONDS = 3.0
 """Time for edited tables to let the first call through, before it is left at a warning."""
 
@@ -38,14 +40,28 @@ class PortBase(click.ParamType[int | None]):
         return number
 
 
+class Trusted(click.ParamType["TrustedFile"]):
+    """A trust file and, behind a colon, the file with its revocation lists, which may come later."""
+
+    name = "FILE[:CRL]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "TrustedFile":
+        from rivta.run.assembly import TrustedFile
+
+        file, _, crl = str(value).partition(":")
+        if not Path(file).is_file():
+            self.fail(f"{file} is not a file", param, ctx)
+        return TrustedFile(Path(file).absolute(), Path(crl).absolute() if crl else None)
+
+
 @click.command(epilog="Example: rivta up --detach --home /tmp/pair --port-base auto")
-@click.option("--home", metavar="DIR", help="Folder of the pair [default: $RIVTA_HOME, or one of its own].")
+@of_a_home
 @click.option(
-    "--port-base", metavar="N|auto", type=PortBase(), default="20000", help="First of the 100 ports [default: 20000]."
+    "--port-base", metavar="N|auto", type=PortBase(), default="20000", show_default=True, help="First of the 100 ports."
 )
 @click.option("--detach", is_flag=True, help="Return when the pair is ready, and leave it running.")
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, help="Worker processes of each platform [default: 1]."
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes of each platform."
 )
 @click.option(
     "--tables",
@@ -56,9 +72,18 @@ class PortBase(click.ParamType[int | None]):
     "--listen",
     metavar="ADDR",
     default="127.0.0.1",
-    help="Address of this machine that others may call, or 0.0.0.0 [default: 127.0.0.1].",
+    show_default=True,
+    help="Address of this machine that others may call, or 0.0.0.0.",
 )
 @click.option("--name", "names", metavar="HOST", multiple=True, help="Name of this machine, for the certificates.")
+@click.option(
+    "--trust",
+    "trusted",
+    metavar="FILE[:CRL]",
+    type=Trusted(),
+    multiple=True,
+    help="PEM file with the CA of real systems, and the file with its revocation list.  [default: nothing is revoked]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print endpoints.json when ready, not a table.")
 @click.option("--report-fd", type=int, hidden=True)
 def command(
@@ -69,6 +94,7 @@ def command(
     tables: Path | None,
     listen: str,
     names: tuple[str, ...],
+    trusted: "tuple[TrustedFile, ...]",
     as_json: bool,
     report_fd: int | None,
 ) -> None:
@@ -87,6 +113,7 @@ def command(
         tables=tables.absolute() if tables else None,
         listen=listen,
         names=names,
+        trusted=trusted,
     )
     if detach:
         _start_detached(folder, options, as_json=as_json)
@@ -166,6 +193,8 @@ def _arguments(home: "Home", options: "Options") -> list[str]:
     arguments += ["--listen", options.listen]
     for name in options.names:
         arguments += ["--name", name]
+    for one in options.trusted:
+        arguments += ["--trust", f"{one.authorities}:{one.crl}" if one.crl else str(one.authorities)]
     return arguments
 
 
@@ -173,7 +202,8 @@ def _run(home: "Home", options: "Options", reporter: "Reporter") -> None:
     import asyncio
 
     from rivta.run import pair
-    from rivta.run.assembly import assemble_pair
+    from rivta.run.assembly import assemble_pair, keep_certificates
+    from rivta.run.chores import every
     from rivta.run.lock import lock_home
 
     with ExitStack() as closing:
@@ -184,9 +214,16 @@ def _run(home: "Home", options: "Options", reporter: "Reporter") -> None:
         async def prove() -> str | None:
             return await _prove(assembly.endpoints, options.tables or home.routing)
 
-        asyncio.run(
-            pair.run(home, assembly, lock=lock, environment=os.environ, prove=prove, report=reporter),
-        )
+        async def run() -> None:
+            upkeep = asyncio.create_task(
+                every(_UPKEEP_SECONDS, lambda: asyncio.to_thread(keep_certificates, home)), name="upkeep"
+            )
+            try:
+                await pair.run(home, assembly, lock=lock, environment=os.environ, prove=prove, report=reporter)
+            finally:
+                upkeep.cancel()
+
+        asyncio.run(run())
 
 
 async def _prove(endpoints: "Endpoints", tables: Path) -> str | None:

@@ -28,6 +28,7 @@ class Compat:
     producers_unlimited: bool = False
     whole_namespace_translated: bool = False
     empty_is_fault: bool = False
+    cut_answers_relayed: bool = False
     empty_fault_without_type: bool = False
     faults_without_code: bool = False
     server_of_producer: bool = False
@@ -101,7 +102,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.MESSAGE,
         "Malformed XML behind the first element of the body",
         "not noticed, forwarded",
-        "VP015",
+        "VP015; with the switch it is forwarded, and no schema is checked",
         "the whole message is read",
         switch="compat.head_only",
     ),
@@ -114,18 +115,26 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.MESSAGE,
-        "Depth, attributes, size of the tree",
+        "Depth, attributes, namespaces, size of the tree",
         "no limit",
-        "200 levels, 256 attributes on an element, 2,000,000 tags and attributes in all: VP015",
-        "memory",
+        "200 levels, 256 attributes on an element, 1,000 namespaces in force in one place, 2,000,000 tags and "
+        "attributes in all: VP015",
+        "memory and time",
     ),
     Deviation(
         Part.MESSAGE,
         "SOAP 1.2 envelope",
         "accepted by its local names",
-        "VP015",
+        "VP015, which says what to send",
         "no RIV-TA profile has it",
         switch="compat.soap_12",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "Envelope, header or body of another namespace than SOAP's",
+        "accepted by its local name",
+        "VP015",
+        "a producer would not find it, or find another",
     ),
     Deviation(
         Part.MESSAGE,
@@ -138,8 +147,10 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.MESSAGE,
         "MTOM/XOP",
         "envelope taken out, attachments lost",
-        "VP015; not there yet",
-        "",
+        "the message with its attachments in it as base64 (XOP 1.0 section 3.2); VP015 for a package that is broken, "
+        "has an attachment that the message does not include, or is longer than `limits.max_body_bytes` when written "
+        "out",
+        "nothing is lost",
         switch="compat.mtom_attachments_dropped",
     ),
     Deviation(
@@ -158,6 +169,28 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.MESSAGE,
+        "Longest head of a request",
+        "8,192 bytes, and 4,096 for its first line",
+        "65,536 and 8,192 (`limits.max_header_bytes`, `max_target_bytes`)",
+        "proxies hand on chains of certificates",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "Request whose end, or whose host, can be read in two ways: two lengths, a length with chunks, a folded "
+        "header, a bare line feed, a host in its first line that is not `Host`, ...",
+        "as its HTTP library takes it",
+        "400, and the connection ends",
+        "a second request could hide in it",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "`Content-Type` or `User-Agent` twice",
+        "as its HTTP library takes it",
+        "400",
+        "the same",
+    ),
+    Deviation(
+        Part.MESSAGE,
         '`encoding="UTF-8"` in the document, another charset in the Content-Type',
         "the Content-Type is believed",
         "the document is, if its bytes are UTF-8",
@@ -168,14 +201,36 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.MESSAGE,
         "Request in another charset",
         "answer is put back into that charset, its declaration kept",
-        "the same, and the declaration says what the bytes are; US-ASCII counts as UTF-8, faults of the "
-        "platform are UTF-8",
+        "the same, and the declaration says what the bytes are",
         "a reader believes the declaration",
         switch="compat.declaration_kept",
     ),
     Deviation(
         Part.MESSAGE,
-        "Two bodies or headers, two elements in the body, two addresses of one kind that differ",
+        "Request in US-ASCII",
+        "answer is put into US-ASCII",
+        "answer is UTF-8, and says so",
+        "US-ASCII is UTF-8, and lacks the letters of the answer",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "UTF-8 that calls itself something else in its declaration",
+        "forwarded as it is",
+        "forwarded with a declaration that is true",
+        "the producer believes the declaration",
+        switch="compat.declaration_kept",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "Charsets that are read",
+        "those of Java",
+        "UTF-8, UTF-16, UTF-32, US-ASCII, ISO-8859, Windows-125x, DOS 437, 850, 858 and 865, Macintosh, KOI8; what "
+        "names another one is read, and forwarded, as UTF-8 or is VP015",
+        "in UTF-7 or EBCDIC a text may be a tag",
+    ),
+    Deviation(
+        Part.MESSAGE,
+        "Two bodies or headers, two elements in the body, two addresses that differ where a producer may read either",
         "the first or the last is taken",
         "VP015",
         "what was permitted must be what is read",
@@ -184,30 +239,72 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.MESSAGE,
         "Logical address or contract of more than 500 characters",
         "looked up",
-        "VP004 without looking",
-        "",
+        "VP004 without looking; with the switch from 4,000 characters on",
+        "time and memory",
         switch="compat.long_addresses",
     ),
     Deviation(
         Part.CALLER,
-        "Plain http listener, with sender headers and an IP whitelist of prefixes",
-        "on",
-        "none; VP011 cannot occur",
-        "a header proves nothing: [decision 005](decisions/005-no-plain-http.md)",
+        "Plain http: sender headers and certificate headers from addresses in a whitelist",
+        "believed",
+        "no listener; with `listen.http` one that serves WSDLs and refuses every call (VP011)",
+        "a header proves nothing: [decision 006](decisions/006-plain-http-behind-a-switch.md)",
         switch="insecure.trusted_headers",
+    ),
+    Deviation(
+        Part.CALLER,
+        "That whitelist",
+        "beginnings of addresses, as text; of a list of forwarding proxies the first counts",
+        "addresses and networks; each in the list has to be there",
+        "`10.0.0.1` also let `10.0.0.17` in",
+    ),
+    Deviation(
+        Part.CALLER,
+        "A header that names the sender (certificate, `x-vp-sender-id`) twice, or spelled otherwise (`x_vp_auth_cert`)",
+        "one of them is taken",
+        "VP002",
+        "a proxy and a platform may read different ones",
+    ),
+    Deviation(
+        Part.CALLER,
+        "Certificate header with several certificates",
+        "the first is taken",
+        "the first is, if the others are authorities; else VP002",
+        "a client's own header may have been joined with the proxy's",
+    ),
+    Deviation(
+        Part.CALLER,
+        "Certificate header escaped as in a URL",
+        "VP002",
+        "read, from a proxy named in `proxies`",
+        "nginx and AWS write it so",
+    ),
+    Deviation(
+        Part.CALLER,
+        "HSA-id in a certificate's subject",
+        "the first match of a pattern in the subject's text, up to a comma",
+        "the subject's one serialNumber, whole; VP002 for two, and for one with blanks around it",
+        "a name that holds `SERIALNUMBER=` could pass for another system",
+    ),
+    Deviation(
+        Part.CALLER,
+        "HSA-id with other letters than ASCII, in a subject printed as `2.5.4.5=#...`",
+        "a fault without code, VP002 behind a proxy",
+        "read, in every string type",
+        "it is a good certificate",
     ),
     Deviation(
         Part.CALLER,
         "Client certificate",
         "trusted until it expires, by the trust store alone",
-        "revocation and expiry looked at in each call, also on open connections",
+        "revocation and expiry looked at in each call, also on open and resumed connections, which a new list cuts",
         "a revoked certificate ends",
     ),
     Deviation(
         Part.CALLER,
         "TLS",
-        "1.0 to 1.2",
-        "1.2 with ECDHE and AEAD, and 1.3",
+        "1.0 to 1.2 with any cipher that Java has, short keys and SHA-1",
+        "1.2 with ECDHE and AEAD, and 1.3; RSA from 2048 bits, SHA-256",
         "the older ones are broken",
         switch="insecure.old_tls",
     ),
@@ -235,6 +332,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.CALLER,
+        "The same header twice, with different values",
+        "one of them is taken",
+        "VP013",
+        "it is said of one only",
+    ),
+    Deviation(
+        Part.CALLER,
         "`x-vp-instance-id` from a consumer",
         "switches that check off",
         "without effect",
@@ -242,9 +346,32 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.CALLER,
+        "Slow or silent connection",
+        "kept",
+        "ends when a handshake, a head or a portion of a body takes over 10 s, when nothing of an answer is read for "
+        "30 s, and 75 s after the last call (`limits`)",
+        "it would take the place of others",
+    ),
+    Deviation(
+        Part.CALLER,
+        "Number of connections",
+        "no limit",
+        "10,000, and 1,000 of one sender (`limits`): then 503, or closed at once",
+        "one must not shut out the others",
+    ),
+    Deviation(
+        Part.CALLER,
+        "Long messages that are held at a time",
+        "no limit",
+        "1 GB, three quarters of it for one sender (`limits.held_bytes`): then 503, or VP009 where it is the "
+        "producer's answer",
+        "memory",
+    ),
+    Deviation(
+        Part.CALLER,
         "After VP002",
         "connection stays",
-        "connection is closed",
+        "connection is closed, unless it is a proxy's",
         "the sender cannot be known later either",
     ),
     Deviation(
@@ -257,18 +384,22 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.CALLER,
-        "Revocation list that is overdue or cannot be read",
+        "Revocation list that is overdue, or missing since the start",
         "there are none",
-        "new calls with certificates of that authority are VP002, and the platform's readiness says so",
-        "a list that is kept from us must not bring a revoked certificate back",
+        "calls with certificates of that authority are VP002, and the platform's readiness says so; a damaged or older "
+        "list leaves the last good one in force",
+        "a list that is kept from us must not bring a revoked certificate back: "
+        "[decision 009](decisions/009-revocation-lists.md)",
         switch="insecure.overdue_crl_accepted",
     ),
     Deviation(
         Part.WAY,
-        "Loops (VP014)",
-        "found on http only",
-        "found on https too, by `x-rivta-routing-history`",
-        "that is where calls are",
+        "Loops (VP014), by `x-rivta-routing-history`",
+        "looked for behind a proxy only; a platform's second visit is one, before the message is read",
+        "looked for on https too; going the same way to a platform (`platform: true`) again is one, told after the "
+        "route is found; so is a third visit",
+        "a service may call back through the platforms that its call came by: "
+        "[decision 007](decisions/007-loops-and-round-trips.md)",
         switch="compat.loops_on_http_only",
     ),
     Deviation(
@@ -296,7 +427,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.WAY,
-        "Correlation id that no header can hold (control characters)",
+        "Correlation id that no header can hold (control characters), or of more than 500 characters",
         "passed on",
         "replaced by a new one",
         "it would split the header",
@@ -311,10 +442,24 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         Part.WAY,
         "Query string of the incoming URL",
-        "becomes headers, and replaces the route's own",
+        "replaces the one in the route's URL",
         "without effect",
         "the route decides the URL",
         switch="compat.query_passed_on",
+    ),
+    Deviation(
+        Part.WAY,
+        "Parameters in it",
+        "become headers to the producer",
+        "do not",
+        "headers are what a consumer sends as such",
+    ),
+    Deviation(
+        Part.WAY,
+        "Headers that the filters keep (`headers.request_keep`, `response_keep`)",
+        "any",
+        "any but those of one connection and those that tell who calls",
+        "no setting may hand on a forged identity",
     ),
     Deviation(
         Part.WAY,
@@ -334,6 +479,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.WAY,
+        "How often that is done",
+        "as often as set, without end if negative",
+        "at most ten times (`retry.attempts`), within the time for the answer",
+        "the caller waits meanwhile",
+    ),
+    Deviation(
+        Part.WAY,
         "Calls under way to one producer",
         "no limit",
         "64, and 1000 to a platform (`limits`); then VP009 at once",
@@ -342,9 +494,25 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.WAY,
+        "Producer that does not answer, or cannot be connected to",
+        "asked each time",
+        "after five such calls within 30 s not asked for 10 s (`breaker`): VP009 at once, with since when and why",
+        "nobody waits in vain: [decision 008](decisions/008-breaker.md)",
+        switch="compat.producers_unlimited",
+    ),
+    Deviation(
+        Part.WAY,
+        "Producer's certificate",
+        "trusted until it expires",
+        "looked up in the revocation lists when a connection is made, and when a list is new",
+        "a revoked certificate ends",
+    ),
+    Deviation(
+        Part.WAY,
         "Timeout",
         "29 s everywhere",
-        "25 s at the region, 27 s at the national platform of the pair",
+        "25 s at the region, 27 s at the national platform of the pair; behind the incumbent's words the fault says "
+        "which platform waited and how long",
         "the fault names the hop",
     ),
     Deviation(
@@ -354,6 +522,29 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "only the address is",
         "the rest keeps its meaning",
         switch="compat.whole_namespace_translated",
+    ),
+    Deviation(
+        Part.WAY,
+        "An address entry of the producer's profile beside the one that counts, when translated",
+        "left in the message",
+        "removed",
+        "the producer must not read another address than the permitted one",
+    ),
+    Deviation(
+        Part.BACK,
+        "Answer that is not UTF-8",
+        "called UTF-8, its bytes left",
+        "put into UTF-8, or into the consumer's charset",
+        "it would be read wrongly",
+        switch="compat.declaration_kept",
+    ),
+    Deviation(
+        Part.BACK,
+        "Answer with attachments beside it (MTOM)",
+        "called `text/xml`, its bytes left",
+        "the message with its attachments in it as base64, if the package is whole",
+        "nobody can read the other",
+        switch="compat.mtom_attachments_dropped",
     ),
     Deviation(
         Part.BACK,
@@ -381,6 +572,14 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.BACK,
+        "Answer that ends before its announced length",
+        "relayed as far as it came",
+        "VP009",
+        "half a journal must not look like a whole one",
+        switch="compat.cut_answers_relayed",
+    ),
+    Deviation(
+        Part.BACK,
         "gzip answer that nobody asked for",
         "relayed",
         "unpacked, checked and relayed plain",
@@ -405,13 +604,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.BACK,
         "HTTP errors below SOAP",
         "400, 413 with empty body",
-        "400, 408, 413, 415, 503 with a line of text",
+        "400, 408, 413, 415, 417, 503, 505 with a line of text",
         "it says what to do",
         switch="compat.plain_errors_empty",
     ),
     Deviation(
         Part.BACK,
-        "`HEAD`, `CONNECT`",
+        "`HEAD` (but for a WSDL), `CONNECT`",
         "carried",
         "405",
         "they can carry no message",
@@ -427,9 +626,16 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         Part.BACK,
         "WSDL",
-        "also by a header named `wsdl` or `xsd`; request headers come back; addresses by `X-VP-Forwarded-*`",
-        "by `?wsdl` and `?xsd=`; addresses by `listen.url`; behind mutual TLS",
-        "",
+        "the request's own headers come back with it; whatever stands in `X-VP-Forwarded-*` is put into its addresses",
+        "they do not; what could not stand in a URL counts as not sent",
+        "nobody else's words in a document of the platform",
+    ),
+    Deviation(
+        Part.BACK,
+        "Addresses in a WSDL that is fetched on plain http",
+        "the http listener's",
+        "the https listener's (`listen.url`)",
+        "that is where to call",
     ),
     Deviation(
         Part.OPERATING,
@@ -464,14 +670,29 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "Reset and status",
         "open to anyone",
         "admin API with a token, on the loopback",
-        "",
+        "whoever reaches a page without a token may use it: the switch opens the incumbent's, all at `listen.status`, "
+        "without what only Java has",
         switch="compat.status_pages",
     ),
     Deviation(
         Part.OPERATING,
         "Logs",
         "payload on by default; legacy or ECS",
-        "ECS; never a payload",
+        "ECS; messages only where `call_log.payload` keeps them, apart, with personal numbers masked",
         "patient data",
     ),
+    Deviation(
+        Part.OPERATING,
+        "Events of the ECS log",
+        "with HTTP headers, those of proxies as labels, the thread, and the name of the TLS settings; handshakes and "
+        "TLS settings are events (`skltp-tls`)",
+        "without these, and with `POST` for every method; with the caller's certificate and TLS version instead",
+        "they are made of the call log, which holds no headers",
+    ),
 )
+
+
+def weakened_by(switch: str) -> str:
+    """What a switch of `Insecure` that is on weakens, in one line."""
+    ended = [one for one in DEVIATIONS if one.switch == f"insecure.{switch}"]
+    return "; ".join(f"{one.about}: {one.incumbent}" for one in ended)

@@ -1,10 +1,14 @@
 """What passes between the router and its transport: plain values, so that the router needs no socket to be tested."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from rivta.tls.sender import Sender
+if TYPE_CHECKING:  # settings read headers' names from here, and a command line need not load cryptography for that
+    from rivta.tls.sender import Sender
 
 Headers = tuple[tuple[str, str], ...]
 """Header lines as they came or go, in order, names in the sender's spelling."""
@@ -27,6 +31,10 @@ class Peer:
     sender: Sender | None
     problem: str = ""
     """Why there is no sender, in the words of the fault's detail."""
+    tls: str | None = None
+    """Version and cipher, as `TLSv1.3 TLS_AES_256_GCM_SHA384`; None outside TLS."""
+    plain: bool = False
+    """Whether the connection is without TLS, so that nothing is proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Request:
     headers: Headers
     body: bytes
     peer: Peer
+    raw_query: str = ""
+    """The query as it stands in the request target, without its question mark."""
 
     def all(self, name: str) -> list[str]:
         """The values of every header `name` (any case) that has one, trimmed, in order."""
@@ -74,8 +84,11 @@ class Target:
     url: str
     connect_seconds: float
     answer_seconds: float
-    """From the first byte sent to the last byte of the answer."""
+    """From the first byte sent to the last byte of the answer, the time to connect included."""
     max_answer_bytes: int
+    client_certificate: str | None = None
+    ca: str | None = None
+    """Names of the TLS targets whose certificate is shown, and whose trust counts; None is by host and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,8 @@ class Trouble(Enum):
     NO_ANSWER = "closed without answering"
     TOO_LARGE = "answer too large"
     BAD_ANSWER = "not http"
+    CUT_SHORT = "closed within the answer"
+    NO_IDENTITY = "no such TLS identity"
 
 
 NOTHING_SENT = frozenset({Trouble.CANNOT_CONNECT, Trouble.CONNECT_TIMEOUT})

@@ -5,61 +5,37 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import time
 import traceback
-import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
 
 from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Decision, Outcome, Route
-from rivta.contracts.archive import Contract
-from rivta.contracts.installed import Contracts
-from rivta.contracts.validation import Message as Part
-from rivta.contracts.validation import Validators
-from rivta.contracts.verdict import Verdict
 from rivta.router import headers, troubles
 from rivta.router.calling import Calling, Relayed
-from rivta.router.identify import identify
-from rivta.router.messages import Answer, ProducerAnswer, Request
-from rivta.router.policy import Handling, Policy
-from rivta.router.record import CallRecord, CannotRecord, RecordedViolation, Recorder
+from rivta.router.course import Course, Ending, bounded
+from rivta.router.deviations import Compat
+from rivta.router.identify import Caller, Identify, Way
+from rivta.router.large import Giants, apart_if_large
+from rivta.router.loops import MOST_VISITS, History, LoopRule, loop_rule
+from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, Request
+from rivta.router.policy import Policy
+from rivta.router.reading import Message, fault_recoded, for_producer, is_to_be_recoded, read_message, recoded, unpacked
+from rivta.router.record import CANCELLED, ROUTED, CallRecord, CannotRecord, Payloads, Recorder
+from rivta.router.schemas import Schemas
 from rivta.soap import namespaces
-from rivta.soap.charsets import UTF_8, Document, charset_of, encoded_as, read_document
+from rivta.soap.charsets import UTF_8
 from rivta.soap.faults import Fault, Refused, fault_envelope, unexpected_fault_envelope
-from rivta.soap.head import Head, read_head, refuse_ambiguous
-from rivta.soap.identifiers import ContractNamespace
-from rivta.soap.profiles import serialise, translate
-from rivta.soap.xml import XmlRefused, parse_xml
-from rivta.tls.sender import Sender
+from rivta.soap.head import Head, SecondAddress
+from rivta.soap.mtom import is_package
+from rivta.soap.xml import XmlRefused
 
 _log = logging.getLogger("rivta.router")
 
-# Below this a message is parsed and checked where it is; above it in a thread, so that small calls do not wait for it.
-_THREAD_BYTES = 100_000
-# The same for putting the violations of a message into words, which takes a hundred times as long as finding that there
-# are some.
-_EXPLAIN_BYTES = 10_000
-_GIANT_BYTES = 1_000_000
-_GIANTS_AT_ONCE = 2
-_NO_VIOLATIONS: tuple[RecordedViolation, ...] = ()
 # No HSA-id, contract or pair of addresses comes near; longer ones are not worth a look-up or a place in memory.
 _LONGEST_NAME = 500
-_LONGEST_DETAIL = 2000
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A request that has been read: the document and what its head says."""
-
-    document: Document
-    head: Head
+_LONGEST_NAME_ALLOWED = 4000
 
 
 class Router:
@@ -70,282 +46,258 @@ class Router:
         policy: Policy,
         *,
         table: Callable[[], DecisionCache | None],
-        contracts: Contracts,
-        validators: Validators,
+        identify: Identify,
+        schemas: Schemas,
         calling: Calling,
-        is_revoked: Callable[[Sender], bool],
         now: Callable[[], datetime],
         recorder: Recorder,
+        payloads: Payloads | None = None,
     ) -> None:
         """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `recorder` takes
-        what happened to each call."""
+        what happened to each call, and `payloads`, where there are any, its messages."""
         self._policy = policy
         self._table = table
-        self._contracts = contracts
-        self._validators = validators
+        self._identify = identify
+        self._schemas = schemas
         self._calling = calling
-        self._is_revoked = is_revoked
         self._now = now
         self._recorder = recorder
-        self._giants = asyncio.Semaphore(_GIANTS_AT_ONCE)
-        self._warned: set[ContractNamespace] = set()
+        self._payloads = payloads
+        self._giants = Giants()
+        self._filters = headers.Filters(
+            policy.header_rules,
+            certificate_headers=policy.certificate_headers,
+            server_of_producer=policy.compat.server_of_producer,
+        )
 
     async def carry(self, request: Request) -> Answer:
-        """Carries one call from its bytes to the bytes of the answer; never raises."""
-        began = time.perf_counter()
-        received = self._now()
-        correlation_id = headers.correlation_id_of(request)
-        sender: Sender | None = None
-        about: dict[str, Any] = {}
-        decision: Decision | None = None
-        relayed: Relayed | None = None
-        request_violations = response_violations = _NO_VIOLATIONS
-        detail = ""
-        table = self._table()
+        """Carries one call from its bytes to the bytes of the answer. Raises nothing but CancelledError, after the
+        call was recorded."""
+        course = Course(request, headers.correlation_id_of(request), self._now(), self._table())
         try:
             self._recorder.check()
         except CannotRecord as error:
-            return _unrecorded(correlation_id, error)
+            return _unrecorded(course.correlation_id, error)
+        ending = await self._ending(course)
+        record = self._record(course, ending)
+        if self._payloads is not None:
+            record = self._payloads.keep(record, request.body, ending.answer.body)
+        answer = await self._deliver(record, ending.answer)
+        if ending.outcome == CANCELLED:
+            raise asyncio.CancelledError
+        return answer
+
+    async def _carried(self, course: Course) -> Answer:
+        """The steps of a call. Their order decides which fault wins. Raises Refused."""
+        request = course.request
+        caller = course.caller = self._identify(request, now=course.received)
+        history = self._read_history(request, caller)
+        async with self._giants.room_for(len(request.body)):
+            message = await self._read(request)
+            course.read(message.head)
+            course.encoding, address = message.document.encoding, message.head.logical_address
+            self._check_original_consumer(request, caller)
+            decision = course.decision = self._decide(course.table, caller, message.head, course.received)
+            _refuse_loop(history, decision.route)
+            route = _the_route(decision, caller, message.head)
+            refuse_profile(message.head, route)
+            course.violations = await self._schemas.check_request(message.head, route, len(request.body))
+            body = await self._translate(request, message, route)
+            del message  # a tree is about seven times its text, and the producer may take half a minute
+        lines = self._headers(request, route, caller=caller, history=history, correlation_id=course.correlation_id)
+        relayed = await self._call(request, route, body, caller=caller, address=bounded(address) or "", lines=lines)
+        course.producer_ms = relayed.producer_ms
+        _refuse_bad_answer(route, relayed.answer, self._policy.compat)
+        async with self._giants.room_for(len(relayed.answer.body)):
+            relayed = await self._unpack(relayed)
+            course.violations += await self._schemas.check_answer(route, relayed.answer)
+            return await self._answer(relayed, course.encoding, course.correlation_id)
+
+    async def _ending(self, course: Course) -> Ending:
+        """What became of a call, whatever happened."""
         try:
-            sender = identify(request, is_revoked=self._is_revoked, now=received)
-            history = self._extend_history(request, sender)
-            async with self._room_for(len(request.body)):
-                message = await self._read(request)
-                about, encoding = _record_of_head(message.head), message.document.encoding
-                self._check_original_consumer(request, sender)
-                decision = self._decide(table, sender, message.head, received)
-                route = _the_route(decision, sender, message.head)
-                request_violations = await self._check_request(message, route, len(request.body))
-                body = await self._translate(request, message, route)
-                del message  # a tree is about seven times its text, and the producer may take half a minute
-            relayed = await self._send(request, route, body, sender, correlation_id, history)
-            _refuse_bad_answer(route, relayed.answer)
-            async with self._room_for(len(relayed.answer.body)):
-                response_violations = await self._check_response(route, relayed.answer)
-                answer = await self._answer(relayed, encoding, correlation_id)
-            outcome = Outcome.ROUTED.value
+            return Ending(await self._carried(course), ROUTED)
         except Refused as refused:
-            # Not the exception itself: it holds this frame, which would hold it, and the whole message with it.
-            detail = refused.private_detail
-            answer = self._refuse(refused, correlation_id)
-            outcome = refused.fault.value.code
+            return Ending(self._refuse(refused, course), refused.fault.value.code, refused.private_detail)
+        except asyncio.CancelledError:
+            # The platform stops, and this call has outlasted the time to drain: nobody hears an answer any more.
+            return Ending(Answer(0, (), b""), CANCELLED, "cut off: the platform was stopped")
         except Exception as error:  # noqa: BLE001 - one bad message must not cost the others their worker
             # Where, but not the exception's own words: they may quote the message.
             where = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("call %s met an error of ours, %s:\n%s", correlation_id, type(error).__name__, where)
-            answer = _unexpected(correlation_id)
-            outcome = "error"
-        record = dataclasses.replace(
-            self._record(request, received, correlation_id, outcome=outcome, answer=answer, detail=detail),
-            publication=table.table.publication if table else None,
-            hsa_version=table.table.hsa_version if table else None,
-            elapsed_ms=round((time.perf_counter() - began) * 1000, 3),
-            producer_ms=round(relayed.producer_ms, 3) if relayed else None,
-            violations=request_violations + response_violations,
-            **about,
-            **_record_of_decision(decision),
-        )
-        return await self._deliver(record, answer, correlation_id)
+            _log.error("call %s met an error of ours, %s:\n%s", course.correlation_id, type(error).__name__, where)
+            return Ending(_unexpected(course.correlation_id), "error")
 
     async def turn_away(self, request: Request, status: int, text: str) -> Answer:
         """Answers a request whose body could not be taken in with that HTTP status, and records it; never raises."""
-        correlation_id = headers.correlation_id_of(request)
-        answer = _plain(status, f"{text}\n", correlation_id)
-        record = self._record(
-            request, self._now(), correlation_id, outcome=f"http-{status}", answer=answer, detail=text
-        )
-        return await self._deliver(record, answer, correlation_id)
+        course = Course(request, headers.correlation_id_of(request), self._now())
+        answer = _plain(status, "" if self._policy.compat.plain_errors_empty else f"{text}\n", course.correlation_id)
+        with suppress(Refused):
+            course.caller = self._identify(request, now=course.received)
+        return await self._deliver(self._record(course, Ending(answer, f"http-{status}", text)), answer)
 
-    def _record(
-        self, request: Request, received: datetime, correlation_id: str, *, outcome: str, answer: Answer, detail: str
-    ) -> CallRecord:
-        """What can be said of any request, however far it came."""
-        return CallRecord(
-            id=str(uuid.uuid4()),
-            time=received.isoformat(timespec="milliseconds"),
-            platform=self._policy.platform,
-            correlation_id=_bounded(correlation_id) or "",
-            outcome=outcome,
-            sender=request.peer.sender.hsa_id if request.peer.sender else None,
-            original_consumer=_bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
-            http_status=answer.status,
-            bytes_in=len(request.body),
-            bytes_out=len(answer.body),
-            detail=_bounded(detail, _LONGEST_DETAIL) or "",
-        )
+    def _record(self, course: Course, ending: Ending) -> CallRecord:
+        sender = self._unidentified(course.request.peer)
+        return course.record(ending, platform=self._policy.platform, sender=sender)
 
-    async def _deliver(self, record: CallRecord, answer: Answer, correlation_id: str) -> Answer:
+    async def _deliver(self, record: CallRecord, answer: Answer) -> Answer:
         """The answer, once its record is taken; no answer leaves without a record where records must be durable."""
         try:
             await self._recorder.add(record)
         except CannotRecord as error:
-            return _unrecorded(correlation_id, error)
+            return _unrecorded(record.correlation_id, error)
         return answer
 
-    def _room_for(self, size: int) -> AbstractAsyncContextManager[object]:
-        """A place to read a message of `size` bytes in: giants wait for each other, since each takes much memory."""
-        return self._giants if size > _GIANT_BYTES else nullcontext()
-
     async def _read(self, request: Request) -> Message:
-        charset = charset_of(request.header("Content-Type"))
+        body, content_type = request.body, request.header("Content-Type")
         try:
-            return await _apart_if_large(len(request.body), _read_message, request.body, charset)
+            return await apart_if_large(len(body), read_message, body, content_type, self._policy)
         except XmlRefused as error:
             raise Refused(Fault.UNREADABLE, detail=error.reason, private_detail=error.private_reason) from error
 
-    def _check_original_consumer(self, request: Request, sender: Sender) -> None:
-        """Only those in the list may name another, unlike the incumbent's empty list; oneself anybody may name."""
-        original = request.header(headers.ORIGINAL_CONSUMER)
-        if not original or original == sender.hsa_id:
-            return
-        if sender.hsa_id not in self._policy.original_consumer_allowed or not original.isprintable():
-            raise Refused(Fault.ORIGINAL_CONSUMER_REFUSED)
+    def _unidentified(self, peer: Peer) -> str | None:
+        """The sender to record of a call that was refused: a proxy is never one, whoever it should have named."""
+        return None if peer.sender is None or self._is_proxy(peer) else peer.sender.hsa_id
 
-    def _extend_history(self, request: Request, sender: Sender) -> str:
-        history = headers.extend_history(
-            "#".join(request.all(headers.ROUTING_HISTORY)), sender=sender.hsa_id, platform=self._policy.platform
-        )
-        if history is None:
-            raise Refused(Fault.LOOP)
+    def _is_proxy(self, peer: Peer) -> bool:
+        return peer.sender is not None and peer.sender.hsa_id in self._policy.proxies
+
+    def _check_original_consumer(self, request: Request, sender: Caller) -> None:
+        """Only those in the list may name another, unlike the incumbent's empty list; oneself anybody may name."""
+        originals = set(request.all(headers.ORIGINAL_CONSUMER))
+        if not originals or originals == {sender.hsa_id} or sender.way is Way.HTTP_INTERNAL:
+            return
+        allowed, unchecked = self._policy.original_consumer_allowed, self._policy.insecure.original_consumer_unchecked
+        if len(originals) > 1 or not originals.pop().isprintable():
+            raise Refused(Fault.ORIGINAL_CONSUMER_REFUSED)
+        if sender.hsa_id in allowed or (unchecked and not allowed):
+            return
+        if not unchecked:
+            raise Refused(Fault.ORIGINAL_CONSUMER_REFUSED)
+        _log.warning("%s is not allowed to set %s; it is passed on", sender.hsa_id, headers.ORIGINAL_CONSUMER)
+
+    def _read_history(self, request: Request, sender: Caller) -> History:
+        text = "#".join(request.all(headers.ROUTING_HISTORY))
+        named = {"sender": sender.hsa_id, "platform": self._policy.platform}
+        rule = loop_rule(sender.way, self._policy)
+        if rule is LoopRule.RELAYED:
+            return History.unread(text, **named)
+        history = History.read(text, **named)
+        if history.visits >= (MOST_VISITS if rule is LoopRule.ROUND_TRIPS else 1):
+            raise Refused(Fault.LOOP, private_detail=f"The call has been at this platform before: {history.visits}")
         return history
 
-    def _decide(self, table: DecisionCache | None, sender: Sender, head: Head, now: datetime) -> Decision:
+    def _decide(self, table: DecisionCache | None, sender: Caller, head: Head, now: datetime) -> Decision:
         if table is None:
             raise Refused(Fault.NO_TABLE)
         address, contract = head.logical_address, head.contract
         if address is None:
             raise Refused(Fault.NO_RECEIVER)
-        if len(address) > _LONGEST_NAME or len(contract or "") > _LONGEST_NAME:
+        longest = _LONGEST_NAME_ALLOWED if self._policy.compat.long_addresses else _LONGEST_NAME
+        if len(address) > longest or len(contract or "") > longest:
             raise _no_route(head)
         return table.decide(sender=sender.hsa_id, contract=contract, logical_address=address, now=now)
 
-    async def _check_request(self, message: Message, route: Route, size: int) -> tuple[RecordedViolation, ...]:
-        """A request that breaks its schema is VP015 to its sender, with line, XPath and reason."""
-        contract = self._contract(route)
-        handling = self._policy.validation.of_request(
-            route.contract, own_service=route.url.startswith("unix:"), size=size
-        )
-        if contract is None or handling is Handling.OFF:
-            return _NO_VIOLATIONS
-        verdict = await self._verdict(contract, message.head, "request", size)
-        if verdict.valid:
-            return _NO_VIOLATIONS
-        if handling is Handling.REJECT:
-            raise troubles.invalid_request(contract.namespace, verdict)
-        return _recorded("request", verdict)
-
-    def _contract(self, route: Route) -> Contract | None:
-        contract = self._contracts.get(route.contract)
-        if contract is None:
-            if self._policy.validation.reject_unknown_contract:
-                raise Refused(Fault.UNREADABLE, detail=f"No schema is installed for the contract {route.contract}")
-            if route.contract not in self._warned:
-                self._warned.add(route.contract)
-                _log.warning("no schema is installed for %s: its messages pass unchecked", route.contract)
-        return contract
-
-    async def _verdict(self, contract: Contract, head: Head, message: Part, size: int) -> Verdict:
-        """Checks here what is small or valid; the rest in a thread, so that others need not wait for its words."""
-        assert head.payload is not None
-        question = (contract, head.payload, message, head.header)
-        if size <= _EXPLAIN_BYTES:
-            return self._validators.check(*question)
-        if size <= _THREAD_BYTES and self._validators.accepts(*question):
-            return Verdict(valid=True)
-        return await asyncio.to_thread(self._validators.check, *question)
-
     async def _translate(self, request: Request, message: Message, route: Route) -> bytes:
         """The original bytes, unless the producer speaks the other profile or the bytes are not plain UTF-8."""
-        head, document, size = message.head, message.document, len(request.body)
-        if head.profile is not None and head.profile is not route.profile:
-            return await _apart_if_large(size, translate, document.root, head, route.profile)
-        if not document.is_plain:
-            return await _apart_if_large(size, serialise, document.root)
-        return request.body
+        assert route.profile is not None  # see refuse_profile
+        try:
+            return await apart_if_large(len(request.body), for_producer, message, route.profile, self._policy)
+        except XmlRefused as error:  # behind the head, where only that was read before
+            is_theirs = message.head.profile is route.profile or isinstance(error, SecondAddress)
+            fault = Fault.UNREADABLE if is_theirs else Fault.TRANSLATION_FAILED
+            raise Refused(fault, detail=error.reason, private_detail=error.private_reason) from error
 
-    async def _send(
-        self, request: Request, route: Route, body: bytes, sender: Sender, correlation_id: str, history: str
-    ) -> Relayed:
+    def _headers(
+        self, request: Request, route: Route, *, caller: Caller, history: History, correlation_id: str
+    ) -> Headers:
         policy = self._policy
-        shows_correlation = route.platform or policy.correlation_to_https or route.url[:6].lower() != "https:"
-        outgoing = headers.to_producer(
+        shows_correlation = (
+            (route.platform and not policy.compat.correlation_stays)
+            or policy.correlation_to_https
+            or not route.is_https
+        )
+        return headers.to_producer(
             request,
+            filters=self._filters,
             url=route.url,
             user_agent=policy.user_agent,
             content_type=policy.content_type,
-            original_consumer=request.header(headers.ORIGINAL_CONSUMER) or sender.hsa_id,
+            original_consumer=request.header(headers.ORIGINAL_CONSUMER) or caller.hsa_id,
             correlation_id=correlation_id if shows_correlation else None,
-            history=history,
-            sender=sender.hsa_id,
+            history=history.extended,
+            sender=caller.hsa_id,
             platform=policy.platform,
         )
-        return await self._calling.call(route, method=request.method, headers=outgoing, body=body)
 
-    async def _check_response(self, route: Route, answer: ProducerAnswer) -> tuple[RecordedViolation, ...]:
-        contract = self._contracts.get(route.contract)
-        handling = self._policy.validation.of_response(route.contract, size=len(answer.body))
-        if contract is None or handling is Handling.OFF or answer.status >= 300 or not answer.body:
-            return _NO_VIOLATIONS
-        verdict = await self._verdict_of_answer(contract, answer.body)
-        if verdict.valid:
-            return _NO_VIOLATIONS
-        if handling is Handling.REJECT:
-            raise troubles.invalid_response(route, verdict)
-        return _recorded("response", verdict)
+    async def _call(
+        self, request: Request, route: Route, body: bytes, *, caller: Caller, address: str, lines: Headers
+    ) -> Relayed:
+        return await self._calling.call(
+            route,
+            sender=caller.hsa_id,
+            logical_address=address,
+            method=request.method,
+            headers=lines,
+            body=body,
+            query=request.raw_query if self._policy.compat.query_passed_on else "",
+        )
 
-    async def _verdict_of_answer(self, contract: Contract, body: bytes) -> Verdict:
-        try:
-            head = await _apart_if_large(len(body), lambda: read_head(parse_xml(body)))
-        except XmlRefused as error:
-            return troubles.unreadable_answer(error)
-        if head.payload is None:
-            return troubles.empty_answer()
-        return await self._verdict(contract, head, "response", len(body))
+    async def _unpack(self, relayed: Relayed) -> Relayed:
+        """The same, with the attachments of an MTOM answer in its message."""
+        answer, policy = relayed.answer, self._policy
+        if not is_package(answer.header("Content-Type")) or policy.compat.mtom_attachments_dropped:
+            return relayed
+        answer = await apart_if_large(len(answer.body), unpacked, answer, policy.max_answer_bytes)
+        return dataclasses.replace(relayed, answer=answer)
 
     async def _answer(self, relayed: Relayed, encoding: str, correlation_id: str) -> Answer:
         """The producer's answer, in the characters that its consumer wrote in."""
         answer, body = relayed.answer, None
-        if encoding != UTF_8 and answer.body:
-            body = await _apart_if_large(len(answer.body), encoded_as, answer.body, encoding)
+        if is_to_be_recoded(answer, encoding, self._policy):
+            body = await apart_if_large(len(answer.body), recoded, answer, encoding, self._policy)
         lines = headers.to_consumer(
             answer,
+            filters=self._filters,
             correlation_id=correlation_id,
             producer_ms=relayed.producer_ms,
             charset=UTF_8 if body is None else encoding,
         )
         return Answer(answer.status, lines, answer.body if body is None else body)
 
-    def _refuse(self, refused: Refused, correlation_id: str) -> Answer:
-        body = fault_envelope(refused.fault, detail=refused.detail, platform_name=self._policy.platform_name)
-        # A sender that cannot be identified now cannot be on this connection later either.
-        return _fault_answer(body, correlation_id, close=refused.fault is Fault.NO_SENDER)
-
-
-async def _apart_if_large(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`work` on a message of `size` bytes: here, or in a thread if others would have to wait for it."""
-    if size > _THREAD_BYTES:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    return work(*args, **kwargs)
-
-
-def _read_message(body: bytes, charset: str | None) -> Message:
-    document = read_document(body, charset)
-    head = read_head(document.root)
-    refuse_ambiguous(document.root, head)
-    return Message(document, head)
+    def _refuse(self, refused: Refused, course: Course) -> Answer:
+        form, peer = refused.form, course.request.peer
+        body = fault_envelope(
+            refused.fault, detail=refused.detail, platform_name=self._policy.platform_name, text=form.text
+        )
+        # A sender that its connection does not identify now, it will not later either; a proxy's next call may be good.
+        is_final = refused.fault is Fault.NO_SENDER and not peer.plain and not self._is_proxy(peer)
+        answer = _fault_answer(body, course.correlation_id, close=is_final)
+        if not form.has_type:
+            answer = dataclasses.replace(answer, headers=answer.headers[1:])
+        if course.encoding != UTF_8 and refused.fault is Fault.PRODUCER_TROUBLE:
+            # As the incumbent has it, once the request has been put into UTF-8; what stops it before is UTF-8.
+            answer = fault_recoded(answer, course.encoding, self._policy)
+        return answer
 
 
 def _no_route(head: Head) -> Refused:
     address = head.logical_address or ""
     return Refused(
         Fault.NO_ROUTE,
-        contract=_bounded(head.contract) or "null",
-        logical_address=_bounded(address),
+        contract=bounded(head.contract) or "null",
+        logical_address=bounded(address),
         hint=". Whitespace detected in incoming request!" if " " in address else "",
     )
 
 
-def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
+def _refuse_loop(history: History, route: Route | None) -> None:
+    """A loop is told before a missing permission, which would only hide it."""
+    if history.visits and route is not None and route.platform and history.leads_again_to(route.component):
+        raise Refused(Fault.LOOP, private_detail=f"The call went from here to {route.component} before")
+
+
+def _the_route(decision: Decision, sender: Caller, head: Head) -> Route:
     """The route of a decision that says yes; what it says otherwise, raised as the fault with that code."""
     address, contract = head.logical_address, head.contract
     match decision.outcome:
@@ -364,40 +316,23 @@ def _the_route(decision: Decision, sender: Sender, head: Head) -> Route:
             raise Refused(Fault.NO_URL, contract=contract, logical_address=address)
 
 
-def _refuse_bad_answer(route: Route, answer: ProducerAnswer) -> None:
+def refuse_profile(head: Head, route: Route) -> None:
+    """Before the schema: what cannot be sent need not be checked. The first of the two cannot happen to a message that
+    has an address, as with the incumbent."""
+    if head.profile is None:
+        raise Refused(Fault.NO_PROFILE)
+    if route.profile is None:
+        raise Refused(Fault.PROFILE_NOT_TRANSLATABLE, profile=head.profile.value.lower())
+
+
+def _refuse_bad_answer(route: Route, answer: ProducerAnswer, compat: Compat) -> None:
     """Which answers are relayed, as by the incumbent. A SOAP 1.1 fault under 500 is; anything else outside 2xx is
     not. Unlike the incumbent an empty 202 or 204, the answer to a one-way message, is relayed as it is."""
     if 200 <= answer.status < 300:
-        if not answer.body and answer.status not in (202, 204):
-            raise troubles.empty_message(route.url, answer)
+        if not answer.body and (answer.status not in (202, 204) or compat.empty_is_fault):
+            raise troubles.empty_message(route.url, answer, compat)
     elif not (answer.status == 500 and namespaces.SOAP_ENVELOPE.encode() in answer.body):
         raise troubles.bad_status(route.url, answer)
-
-
-def _record_of_head(head: Head) -> dict[str, Any]:
-    return {
-        "contract": _bounded(head.contract),
-        "logical_address": _bounded(head.logical_address),
-        "profile_in": head.profile.value if head.profile else None,
-    }
-
-
-def _record_of_decision(decision: Decision | None) -> dict[str, Any]:
-    if decision is None:
-        return {}
-    traces = {"route_trace": _bounded(decision.route_trace), "permission_trace": _bounded(decision.permission_trace)}
-    if decision.route is None:
-        return traces
-    return traces | {"profile_out": decision.route.profile.value, "producer_url": decision.route.url}
-
-
-def _bounded(text: str | None, length: int = 500) -> str | None:
-    """A consumer chooses what stands in its message: a record must not grow to the length of one."""
-    return text if text is None or len(text) <= length else text[:length] + "…"
-
-
-def _recorded(message: str, verdict: Verdict) -> tuple[RecordedViolation, ...]:
-    return tuple(RecordedViolation(message, v.line, v.path, v.private_reason) for v in verdict.violations)
 
 
 def _unexpected(correlation_id: str) -> Answer:

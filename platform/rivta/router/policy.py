@@ -1,10 +1,12 @@
 """What an operator decides about how calls are carried; the pipeline reads nothing else of the configuration."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from rivta.router.deviations import Compat, Insecure
+from rivta.router.headers import HeaderRules
 from rivta.soap.identifiers import ContractNamespace, HsaId
 
 
@@ -45,6 +47,20 @@ class Validation:
         return handling if size <= self.max_bytes or self.checks_large else Handling.OFF
 
 
+CERTIFICATE_HEADER = "x-vp-auth-cert"
+"""Where a proxy puts its client's certificate, by default; as the incumbent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainHttp:
+    """What is believed on the plain http listener, where `insecure.trusted_headers` opens it to calls."""
+
+    whitelist: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"),)
+    """Peers whose headers are believed; empty: nobody's."""
+    certificate_header: str = CERTIFICATE_HEADER
+    forwarded_for_header: str = "X-Forwarded-For"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Everything of a platform's configuration that decides about a call. Times in seconds."""
@@ -55,6 +71,11 @@ class Policy:
     validation: Validation = Validation()
     original_consumer_allowed: frozenset[HsaId] = frozenset()
     """Who may say on whose behalf it calls (VP013): other platforms."""
+    proxies: Mapping[HsaId, str] = field(default_factory=dict)
+    """Proxies in front, by the HSA-id of their own certificate: the header in which each hands on its client's."""
+    plain_http: PlainHttp = PlainHttp()
+    routing_history: bool = True
+    """Whether loops are looked for, and this platform enters its name in the history."""
     producer_seconds: float = 29.0
     producer_seconds_of: Mapping[ContractNamespace, float] = field(default_factory=dict)
     connect_seconds: float = 2.0
@@ -63,9 +84,20 @@ class Policy:
     max_answer_bytes: int = 50 * 1024 * 1024
     in_flight_per_producer: int = 64
     in_flight_per_platform: int = 1000
+    breaker_failures: int = 5
+    """Failures that have a producer not asked for a while; 0 is never."""
+    breaker_within_seconds: float = 30.0
+    breaker_open_seconds: float = 10.0
     correlation_to_https: bool = False
     """Pass the correlation id to every https producer; to those that are platforms it always goes."""
     user_agent: str = "rivta"
     content_type: str = "text/xml;charset=UTF-8"
+    header_rules: HeaderRules = field(default_factory=HeaderRules)
     compat: Compat = field(default_factory=Compat)
     insecure: Insecure = field(default_factory=Insecure)
+
+    @property
+    def certificate_headers(self) -> frozenset[str]:
+        """Every header that may hold a client's certificate, in lower case: none of them ever goes on to a producer."""
+        names = (CERTIFICATE_HEADER, self.plain_http.certificate_header, *self.proxies.values())
+        return frozenset(name.lower() for name in names)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
+
+from rivta.catalogue.decision import Outcome
+from rivta.soap.faults import Fault
+
+ROUTED = Outcome.ROUTED.value
+"""The outcome of a call that its producer answered."""
+CANCELLED = "cancelled"
+"""The outcome of a call that was cut off because the platform stopped."""
 
 
 class CannotRecord(Exception):
@@ -20,6 +29,13 @@ class Recorder(Protocol):
 
     async def add(self, record: CallRecord) -> None:
         """Takes the record of a call before its answer leaves."""
+
+
+class Payloads(Protocol):
+    """Where messages are kept besides their records, if an operator asks for it."""
+
+    def keep(self, record: CallRecord, request: bytes, response: bytes) -> CallRecord:
+        """The record, with the names by which its messages are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +60,14 @@ class CallRecord:
     """HSA-id of the platform."""
     correlation_id: str
     outcome: str
-    """`routed`, a VP code, or `http-<status>` where no SOAP answer was possible."""
+    """`routed`, a VP code, `http-<status>` where no SOAP answer was possible, `cancelled` or, for an error of ours,
+    `error`."""
     sender: str | None = None
+    sender_address: str | None = None
+    """IP address of the sender; behind a proxy that we believe, what it says of its client's."""
     original_consumer: str | None = None
+    acting_on_behalf_of: str | None = None
+    """As the consumer says (x-rivta-acting-on-behalf-of-hsaid); the platform only passes it on."""
     contract: str | None = None
     logical_address: str | None = None
     profile_in: str | None = None
@@ -57,7 +78,7 @@ class CallRecord:
     permission_trace: str = ""
     producer_url: str | None = None
     http_status: int = 0
-    """Status of the answer to the consumer; 0 when the consumer left before it."""
+    """Status of the answer to the consumer; 0 when there was none."""
     elapsed_ms: float = 0.0
     producer_ms: float | None = None
     bytes_in: int = 0
@@ -66,7 +87,36 @@ class CallRecord:
     """The fault's detail in its private form; empty when routed."""
     violations: tuple[RecordedViolation, ...] = ()
     stored_request: str | None = None
+    """Name of the message as it was kept (`rivta.audit.payloads`); None when it was not."""
     stored_response: str | None = None
+    certificate_subject: str | None = None
+    """Of the caller's certificate, as RFC 4514 spells it; None when the sender had none that names one."""
+    certificate_issuer: str | None = None
+    certificate_valid_to: str | None = None
+    """Its last second, UTC, ISO 8601."""
+    tls: str | None = None
+    """Version and cipher of the caller's connection, as `TLSv1.3 TLS_AES_256_GCM_SHA384`; None outside TLS."""
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the producer's answer was passed on: a fault of its own, too."""
+        return self.outcome == ROUTED
+
+    @property
+    def is_fault_of_producer(self) -> bool:
+        """Whether that answer was a fault."""
+        return self.is_routed and self.http_status >= HTTPStatus.BAD_REQUEST
+
+    @property
+    def left_platform(self) -> bool:
+        """Whether the producer was called: a record also has the URL of a route that was then not permitted."""
+        sent = self.producer_ms is not None or self.is_routed or self.outcome == _PRODUCER_TROUBLE
+        return sent and self.producer_url is not None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the call went to the producer, and no answer came."""
+        return self.producer_ms is None and self.outcome == _PRODUCER_TROUBLE
 
     def to_json(self) -> str:
         """One line of JSON with every field."""
@@ -91,5 +141,6 @@ class CallRecord:
             raise ValueError(f"not a call record: {error}") from error
 
 
+_PRODUCER_TROUBLE = Fault.PRODUCER_TROUBLE.value.code
 _FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dataclasses.asdict).encode

@@ -1,256 +1,189 @@
-"""The listening half of the router's transport, on aiohttp: connections in, requests to the handler, answers out."""
+"""The listening half of the router's transport: connections in, within limits, requests to the handler, answers out."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import errno
+import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
 
-from aiohttp import HttpVersion11, web
-from aiohttp.web_protocol import RequestHandler
-
-from rivta.router.messages import Answer, Handler, Peer, Request, TurnAway
-from rivta.router.packing import NotUnpacked, TooLong, unpack
-from rivta.tls.sender import NoSenderId, Sender, sender_from_certificate
+from rivta.router.connection import Connections
+from rivta.router.limits import Limits
+from rivta.router.messages import Handler, TurnAway
+from rivta.tls.contexts import CALLER
+from rivta.tls.sender import Sender
 
 _log = logging.getLogger("rivta.router.server")
 
-# aiohttp words its own refusals of broken requests as exceptions with tracebacks, and quotes the request in them.
-_muted = logging.getLogger("rivta.router.aiohttp")
-_muted.addHandler(logging.NullHandler())
-_muted.propagate = False
-
-
-_PLAIN_TEXT = ("Content-Type", "text/plain; charset=UTF-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a connection may cost before anyone knows what it asks for."""
-
-    max_body_bytes: int = 50 * 1024 * 1024
-    header_seconds: float = 10.0
-    """From the first byte of a request, or from connecting, to the end of its header."""
-    min_body_bytes_per_second: int = 1024
-    """A body has `header_seconds` and then as long as this rate allows."""
-    keep_alive_seconds: float = 75.0
-
-
-class _Refusal(Exception):
-    """The request ends here, with an HTTP status, since no SOAP answer is possible."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+_FULL_LOOK_SECONDS = 0.05
+_OUT_OF_FILES_SECONDS = 1.0
+_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# How long ending TLS may take is for the connection to say: it sees whether its answer is being read.
+_TLS_END_SECONDS = 24 * 3600.0
 
 
 class Listener:
     """A listening address and its connections. `serve` makes it; `close` drains and ends it."""
 
-    def __init__(self, server: asyncio.Server, connections: _Connections) -> None:
-        self._server = server
+    def __init__(self, acceptor: _Acceptor, connections: Connections) -> None:
+        self._acceptor = acceptor
         self._connections = connections
 
+    @property
+    def failed_handshakes(self) -> int:
+        """Connections that never came through their TLS handshake."""
+        return self._acceptor.failed_handshakes
+
     def drop(self, is_unwelcome: Callable[[Sender], bool]) -> int:
-        """Closes every connection whose sender `is_unwelcome`; how many there were."""
+        """Cuts every connection whose sender `is_unwelcome`; how many there were."""
         unwelcome = [
             connection
-            for connection in self._connections.connections
-            if isinstance(connection, _Connection)
-            and connection.peer.sender is not None
-            and is_unwelcome(connection.peer.sender)
+            for connection in self._connections.each()
+            if connection.peer.sender is not None and is_unwelcome(connection.peer.sender)
         ]
         for connection in unwelcome:
-            connection.force_close()
+            connection.cut()
         return len(unwelcome)
 
-    async def close(self, *, drain_seconds: float) -> None:
-        """Accepts nothing more, lets calls in flight finish for `drain_seconds`, then ends what is left."""
-        self._server.close()
-        self._connections.pre_shutdown()
-        await self._connections.shutdown(drain_seconds)
+    async def close(self, *, drain_seconds: float, idle_seconds: float = 1.0) -> None:
+        """Accepts nothing more, lets calls in flight finish for `drain_seconds`, then ends what is left.
+
+        A connection ends with its next answer, which says so. One that asks nothing for `idle_seconds` is closed as
+        it is: a consumer that asks in that very moment meets a reset, so with a successor it is worth being patient.
+        """
+        self._acceptor.close()
+        await self._connections.drain(drain_seconds, idle_seconds=idle_seconds)
+        self._acceptor.give_up_handshakes()
 
 
 async def serve(
-    handler: Handler, *, turn_away: TurnAway, listening: socket.socket, tls: ssl.SSLContext | None, limits: Limits
+    handler: Handler,
+    *,
+    turn_away: TurnAway,
+    listening: socket.socket,
+    tls: ssl.SSLContext | None,
+    limits: Limits,
+    server: str = "rivta",
 ) -> Listener:
-    """Answers the requests that come in on `listening` with `handler`, and those beyond `limits` with `turn_away`.
+    """Answers the requests that come in on `listening` with `handler`, and those beyond `limits` or that are no HTTP
+    with `turn_away`. Neither may raise.
 
-    Neither may raise. What is not HTTP is answered 400 here.
+    `server` is the Server header of every answer; empty: answers have the one that they come with, if any.
     """
-    connections = _Connections(_answering(handler, turn_away, limits), limits)
-    server = await asyncio.get_running_loop().create_server(
-        connections,
-        sock=listening,
-        ssl=tls,
-        ssl_handshake_timeout=limits.header_seconds if tls else None,
-        backlog=1024,
-    )
-    return Listener(server, connections)
+    connections = Connections(handler, turn_away=turn_away, limits=limits, server=server)
+    acceptor = _Acceptor(listening, connections, tls, limits)
+    acceptor.accept_on()
+    return Listener(acceptor, connections)
 
 
-class _Connections(web.Server):
-    """aiohttp's low-level server, making our connections."""
+class _Acceptor:
+    """Accepts connections and sees them through their handshake.
 
-    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: Limits) -> None:
-        super().__init__(answer)
-        self.limits = limits
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, limits=self.limits)
-
-
-class _Connection(RequestHandler):
-    """One connection: who is at the other end, read once, and the deadline for each request's header.
-
-    aiohttp has no such deadline: half a header sent by a slow client would hold the connection for ever.
+    asyncio's own server knows a connection only when its handshake is done: too late for saying no to the address
+    that holds a thousand of them open.
     """
 
-    __slots__ = ("_deadline", "_head_seconds", "peer")
+    def __init__(
+        self, listening: socket.socket, connections: Connections, tls: ssl.SSLContext | None, limits: Limits
+    ) -> None:
+        listening.setblocking(False)
+        self._listening = listening
+        self._connections = connections
+        self._tls = tls
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: Counter[str] = Counter()
+        self.failed_handshakes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
-        super().__init__(
-            manager,
-            loop=loop,
-            keepalive_timeout=limits.keep_alive_seconds,
-            access_log=None,  # type: ignore[arg-type]  # even a muted one is formatted, for 19 us a call
-            logger=_muted,
-            auto_decompress=False,
-        )
-        self.peer = Peer(address="", sender=None)
-        self._head_seconds = limits.header_seconds
-        self._deadline: asyncio.TimerHandle | None = None
+    def accept_on(self) -> None:
+        """Accepts from now on."""
+        self._later = None
+        self._loop.add_reader(self._listening, self._accept)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.peer = _peer(transport)
-        self._deadline = self._loop.call_later(self._head_seconds, self.force_close)
-        super().connection_made(transport)
+    def close(self) -> None:
+        """Accepts no more; handshakes go on."""
+        self._pause(None)
+        if self._later is not None:
+            self._later.cancel()
+        self._listening.close()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # Before its first request the connection's own task, which makes the waiter, may not have run yet.
-        waits_for_head = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
-        if not waits_for_head and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        elif waits_for_head and self._deadline is None:
-            self._deadline = self._loop.call_later(self._head_seconds, self.force_close)
+    def give_up_handshakes(self) -> None:
+        """Ends what has not become a connection yet."""
+        for task in self._tasks:
+            task.cancel()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(exc)
+    def _pause(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
+        self._loop.remove_reader(self._listening)
+        if seconds is not None:
+            self._later = self._loop.call_later(seconds, then or self.accept_on)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what could not be read as HTTP. The library's own quotes the bytes and names its version."""
-        text = f"{status}: the request is not HTTP/1.1 as RFC 9112 has it, or longer than a head may be.\n"
-        return _response(Answer(status, (_PLAIN_TEXT,), text.encode(), close=True))
+    @property
+    def _is_full(self) -> bool:
+        return self._connections.count + self._handshakes.total() >= self._limits.connections
 
+    def _accept(self) -> None:
+        """One at a time: the workers that share the address get their shares of a rush."""
+        if self._is_full:
+            # Others that share the address may have room, and are not woken while this one accepts.
+            self._pause(_FULL_LOOK_SECONDS, self._refuse_what_nobody_took)
+        elif (accepted := self._next()) is not None:
+            self._begin(*accepted)
 
-def _peer(transport: asyncio.BaseTransport) -> Peer:
-    name = transport.get_extra_info("peername")
-    address = str(name[0]) if isinstance(name, tuple) else ""
-    tls = transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-    if certificate is None:
-        return Peer(address=address, sender=None, problem="No client certificate")
-    try:
-        return Peer(address=address, sender=sender_from_certificate(certificate))
-    except NoSenderId as error:
-        return Peer(address=address, sender=None, problem=str(error))
+    def _refuse_what_nobody_took(self) -> None:
+        self.accept_on()
+        while self._is_full and (accepted := self._next()) is not None:
+            accepted[0].close()
 
-
-def _answering(
-    handler: Handler, turn_away: TurnAway, limits: Limits
-) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    async def answer(incoming: web.BaseRequest) -> web.StreamResponse:
+    def _next(self) -> tuple[socket.socket, str] | None:
+        """The next connection and its address, if one waits that no other worker took."""
         try:
-            body = await _read_body(incoming, limits)
-        except _Refusal as refusal:
-            answered = await turn_away(_request(incoming, b""), refusal.status, refusal.text)
-            return _response(dataclasses.replace(answered, close=True))
-        return _response(await handler(_request(incoming, body)))
+            accepted, address = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return None
+        except OSError as error:
+            if error.errno not in _OUT_OF_FILES:
+                raise
+            _log.error("no connection can be accepted: %s", error.strerror)
+            self._pause(_OUT_OF_FILES_SECONDS)
+            return None
+        return accepted, _network(str(address[0])) if isinstance(address, tuple) else ""
 
-    return answer
+    def _begin(self, accepted: socket.socket, address: str) -> None:
+        if self._handshakes[address] >= self._limits.handshakes_per_address:
+            accepted.close()
+            return
+        self._handshakes[address] += 1
+        task = self._loop.create_task(self._connect(accepted, address))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-
-def _request(incoming: web.BaseRequest, body: bytes) -> Request:
-    protocol = incoming.protocol
-    return Request(
-        method=incoming.method,
-        path=incoming.path,
-        query=dict(incoming.query) if incoming.query_string else {},
-        headers=tuple(incoming.headers.items()),
-        body=body,
-        peer=protocol.peer if isinstance(protocol, _Connection) else Peer(address="", sender=None),
-    )
-
-
-def _response(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, body=answer.body)
-    for name, value in answer.headers:
-        response.headers.add(name, value)
-    response.headers["Server"] = "rivta"
-    if answer.close:
-        response.force_close()
-    return response
-
-
-async def _read_body(incoming: web.BaseRequest, limits: Limits) -> bytes:
-    """The whole body, unpacked; raises _Refusal (413, 408, 415, 400)."""
-    hosts = len(incoming.headers.getall("Host", ()))
-    if hosts > 1 or (hosts == 0 and incoming.version >= HttpVersion11):
-        raise _Refusal(400, "A request has one Host header.")  # RFC 9112 section 3.2
-    too_long = _Refusal(413, f"The message is longer than the {limits.max_body_bytes} bytes this platform accepts.")
-    if incoming.content_length is not None and incoming.content_length > limits.max_body_bytes:
-        raise too_long
-    if incoming.headers.get("Expect", "").lower() == "100-continue":
-        await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        incoming.writer.output_size = 0
-    content = incoming.content
-    body = content.read_nowait() if content.is_eof() else await _read_slowly(incoming, limits, too_long)
-    if len(body) > limits.max_body_bytes:
-        raise too_long
-    encoding = incoming.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
-        return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise _Refusal(415, f"Content-Encoding {encoding!r} is not read here: send gzip or none.")
-    try:
-        return unpack(body, limits.max_body_bytes)
-    except TooLong:
-        raise too_long from None
-    except NotUnpacked as error:
-        raise _Refusal(400, f"{error}.") from error
+    async def _connect(self, accepted: socket.socket, address: str) -> None:
+        CALLER.set(f" at {address}" if address else "")
+        try:
+            await self._loop.connect_accepted_socket(
+                self._connections,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._limits.header_seconds if self._tls else None,
+                ssl_shutdown_timeout=_TLS_END_SECONDS if self._tls else None,
+            )
+        except OSError as error:  # a client's affair: its certificate, its patience
+            self.failed_handshakes += 1
+            _log.info("a connection ended: %s", error)
+        finally:
+            self._handshakes[address] -= 1
+            if not self._handshakes[address]:
+                del self._handshakes[address]
 
 
-async def _read_slowly(incoming: web.BaseRequest, limits: Limits, too_long: _Refusal) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    try:
-        while not incoming.content.at_eof():
-            left = began + limits.header_seconds + size / limits.min_body_bytes_per_second - loop.time()
-            async with asyncio.timeout(left):
-                chunk = await incoming.content.readany()
-            size += len(chunk)
-            if size > limits.max_body_bytes:
-                raise too_long
-            chunks.append(chunk)
-    except TimeoutError:
-        raise _Refusal(408, "The body came too slowly; send it again on a better connection.") from None
-    except web.RequestPayloadError as error:
-        raise _Refusal(400, "The body ended before its announced length, or its chunks are broken.") from error
-    return b"".join(chunks)
+def _network(address: str) -> str:
+    """What counts as one address: of version 6, the network that one subscriber has."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))

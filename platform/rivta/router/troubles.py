@@ -1,11 +1,15 @@
 """The refusals that need more words than a template: troubles of producers, broken schemas."""
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from rivta.catalogue.decision import Route
 from rivta.contracts.verdict import Verdict, Violation
+from rivta.router.breaker import OpenBreaker
+from rivta.router.deviations import Compat
 from rivta.router.messages import ProducerAnswer, ProducerFailure, Trouble
-from rivta.soap.faults import Fault, Refused
+from rivta.router.policy import Policy
+from rivta.soap.faults import Fault, Form, Refused
 from rivta.soap.identifiers import ContractNamespace
 from rivta.soap.xml import XmlRefused
 
@@ -18,21 +22,48 @@ _CAUSES = {
     Trouble.TLS: "javax.net.ssl.SSLHandshakeException: {message}",
     Trouble.NO_ANSWER: "No response received from remote server: {peer}",
     Trouble.TOO_LARGE: "{message}",
-    Trouble.BAD_ANSWER: "the answer is not HTTP",  # the library's message quotes what came instead
+    Trouble.BAD_ANSWER: "{message}",
+    Trouble.CUT_SHORT: "{message}",
+}
+
+# What the incumbent has no code for: its text, and the class of Java's exception before it.
+_WITHOUT_CODE = {
+    Trouble.NO_ANSWER: ("org.apache.camel.CamelExchangeException", "No response received from remote server: {peer}"),
+    Trouble.TOO_LARGE: ("io.netty.handler.codec.TooLongFrameException", "Response entity too large"),
 }
 
 
-def failure(url: str, failure: ProducerFailure) -> Refused:
-    """VP009 for a call that got no whole answer."""
-    cause = _CAUSES[failure.trouble].format(peer=_peer(url), message=failure.message)
+def failure(route: Route, failure: ProducerFailure, policy: Policy, *, seconds: float) -> Refused:
+    """VP009 for a call that got no whole answer within its `seconds`."""
+    url, trouble = route.url, failure.trouble
+    if trouble is Trouble.NO_IDENTITY:
+        return _no_identity(route)
+    if policy.compat.faults_without_code and trouble in _WITHOUT_CODE:
+        exception, text = _WITHOUT_CODE[trouble]
+        text = text.format(peer=_peer(url))
+        return Refused(Fault.PRODUCER_TROUBLE, detail=f"{exception}: {text}", form=Form(text=text))
+    cause = _CAUSES[trouble].format(peer=_peer(url), message=failure.message)
+    remainder = f"Exception Caught by Camel when contacting producer. Exception information: ({cause})"
+    if trouble is Trouble.TIMEOUT:
+        # A call may go through several platforms: which of them gave up first is what a person wants to know.
+        remainder += f" The service platform {policy.platform_name} waited {seconds:g} seconds."
+    return _producer_trouble(url, remainder)
+
+
+def breaker_open(state: OpenBreaker) -> Refused:
+    """VP009 for a producer that is not asked now."""
+    what = "this producer" if state.contract is None else "this producer for the logical address and contract"
+    what += "" if state.sender is None else f", when {state.sender} calls,"
+    again = "It is being tried again now" if state.is_probing else f"It is tried again at {_clock(state.until)}"
     return _producer_trouble(
-        url, f"Exception Caught by Camel when contacting producer. Exception information: ({cause})"
+        state.url, f"The platform has not asked {what} since {_clock(state.since)}: {state.reason}. {again}."
     )
 
 
 def bad_status(url: str, answer: ProducerAnswer) -> Refused:
     """VP009 for a status that is not relayed."""
-    redirect = f", redirectLocation: {answer.header('Location')}" if 300 <= answer.status < 400 else ""
+    location = answer.header("Location") if 300 <= answer.status < 400 else ""
+    redirect = f", redirectLocation: {location}" if location else ""
 
     def remainder(redirect: str) -> str:
         return (
@@ -44,19 +75,23 @@ def bad_status(url: str, answer: ProducerAnswer) -> Refused:
     return _producer_trouble(url, remainder(redirect), private=remainder(""))
 
 
-def empty_message(url: str, answer: ProducerAnswer) -> Refused:
+def empty_message(url: str, answer: ProducerAnswer, compat: Compat) -> Refused:
     """VP009 for a success without a message."""
     said = f"Empty message when server responded with status code: {answer.status}"
-    return _producer_trouble(url, f"{said} {answer.reason}".rstrip(), private=said)
+    form = Form(has_type=not compat.empty_fault_without_type)
+    return _producer_trouble(url, f"{said} {answer.reason}".rstrip(), private=said, form=form)
 
 
-def too_many_in_flight(url: str, limit: int) -> Refused:
-    """VP009 for a producer that has as many unanswered calls as this worker lets it have."""
-    return _producer_trouble(url, f"The producer has {limit} unanswered calls from this platform; try again later.")
+def too_many_in_flight(url: str, limit: int, *, sender: str = "") -> Refused:
+    """VP009 for a producer that has as many unanswered calls, or as many of a sender, as this worker lets it have."""
+    whose = f" of {sender}" if sender else ""
+    return _producer_trouble(
+        url, f"The producer has {limit} unanswered calls{whose} from this platform; try again later."
+    )
 
 
-def no_identity(route: Route) -> Refused:
-    """VP009 for a producer that its row wants called, or trusted, by another identity than the platform's own."""
+def _no_identity(route: Route) -> Refused:
+    """VP009 for a producer that its row wants called, or trusted, by a TLS target that the settings do not have."""
     wanted = f"client certificate {route.client_certificate!r}, CA {route.ca!r}"
     return _producer_trouble(route.url, f"The platform has no {wanted} to call this producer with.")
 
@@ -99,10 +134,16 @@ def empty_answer() -> Verdict:
     return Verdict(valid=False, violations=(Violation(1, "/", reason, reason),))
 
 
-def _producer_trouble(url: str, remainder: str, *, private: str | None = None) -> Refused:
+def _producer_trouble(url: str, remainder: str, *, private: str | None = None, form: Form | None = None) -> Refused:
     """`private` is the remainder without the producer's own words, where it has any."""
     start = f"Error connecting to service producer at address {url}. "
-    return Refused(Fault.PRODUCER_TROUBLE, detail=start + remainder, private_detail=start + (private or remainder))
+    return Refused(
+        Fault.PRODUCER_TROUBLE, detail=start + remainder, private_detail=start + (private or remainder), form=form
+    )
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _peer(url: str) -> str:

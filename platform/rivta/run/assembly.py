@@ -1,11 +1,13 @@
 """Putting a pair, or one platform, together: ports, certificates, tables, settings, roles, from top to bottom."""
 
 import importlib.util
+import logging
 import shutil
 import socket
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,21 @@ from producers_stub.world import Platform, Producer, World
 from rivta import shipped
 from rivta.files import write_file
 from rivta.run import ports
-from rivta.run.endpoints import Endpoints, Identity, PlatformEndpoints, ProducerEndpoint
+from rivta.run.endpoints import TAK_BASE, Endpoints, Identity, PlatformEndpoints, ProducerEndpoint
 from rivta.run.home import Home, HomeError, create_token
 from rivta.run.ports import Port
-from rivta.run.roles import Role
-from rivta.run.settings import Settings
+from rivta.run.roles import Renewal, Role
+from rivta.run.settings import Settings, is_of_this_machine
 from rivta.run.toml import to_toml
-from rivta.tls.authority import Authority
+from rivta.tls.authority import Authority, check_authorities
+
+_log = logging.getLogger("rivta.run.assembly")
 
 PRODUCER_SECONDS = {"national": 27.0, "regional": 25.0}
 """Timeouts nest: the national platform waits longer than the regional one that it waits for."""
+
+_OWN_SERVICES = ("monitoring", "catalogue")
+"""Variables of the tables for what a platform answers itself."""
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"
@@ -32,6 +39,14 @@ _SETTINGS_HEADER = """\
 # To run a platform from settings of your own, copy this file and use `rivta serve --config FILE`.
 
 """
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedFile:
+    """A PEM file with authorities to trust, and the file with their revocation lists, if there is one."""
+
+    authorities: Path
+    crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +62,9 @@ class Options:
     listen: str = _LOOPBACK
     """Address that the platforms' https listeners are open on."""
     names: tuple[str, ...] = ()
-    """Further host names of this machine, for the certificates."""
+    """Further host names of this machine, for the certificates; the first one stands in WSDLs."""
+    trusted: tuple[TrustedFile, ...] = ()
+    """Authorities of real systems, beside the pair's own CA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +91,7 @@ def assemble_pair(home: Home, options: Options, report: Callable[[str], None]) -
         report("making certificates")
         _issue_certificates(home, world, options)
         tables = options.tables or _working_tables(home)
-        urls = _urls(home, world, base, _local_host(options))
+        urls = _urls(home, world, base, options)
         for platform in world.platforms:
             _write_settings(home, world, platform, options=options, tables=tables, base=base, urls=urls)
     except BaseException:
@@ -92,21 +109,19 @@ def assemble_platform(home: Home, config: Path, settings: Settings) -> Assembly:
     """One platform, from its own settings. Raises HomeError or PortInUse, having closed what it opened."""
     name = settings.platform.short_name
     listeners: dict[str, socket.socket] = {}
-    wanted = {"https": settings.listen.https, "admin": settings.listen.admin}
     home.create()
     home.endpoints_file.unlink(missing_ok=True)
     create_token(settings.listen.admin_token)
     try:
-        for door, address in wanted.items():
-            host, _, port = address.rpartition(":")
-            listeners[f"{name}-{door}"] = ports.listen(host.strip("[]"), int(port), role=f"{name}-{door}")
+        for door, address in settings.doors.items():
+            listeners[f"{name}-{door}"] = ports.listen_at(address, role=f"{name}-{door}")
         listeners[f"{name}-services"] = _listen_for_services(home, name)
     except BaseException:
         for listener in listeners.values():
             ports.close(listener)
         raise
     return Assembly(
-        roles=_platform_roles(name, config, settings.platform.workers),
+        roles=_platform_roles(name, config, settings.platform.workers, doors=settings.doors),
         listeners=listeners,
         endpoints=_platform_endpoints(home, settings),
     )
@@ -176,15 +191,33 @@ def _services_socket(home: Home, platform: str) -> Path:
 
 def _issue_certificates(home: Home, world: World, options: Options) -> None:
     authority = Authority.ensure(home.certs)
+    for one in options.trusted:
+        check_authorities(one.authorities, now=datetime.now(UTC))
     hosts = list(dict.fromkeys(["localhost", _LOOPBACK, *_addresses(options.listen), *options.names]))
-    members = [
+    for name, hsa_id, title in _members(world):
+        authority.issue(name, hsa_id=hsa_id, common_name=title, organisation=_DEMO_ORGANISATION, hosts=hosts)
+    authority.refresh_crl()
+
+
+def _members(world: World) -> list[tuple[str, str, str]]:
+    """Name of the certificate, HSA-id and title of each who has one."""
+    return [
         *((platform.key, platform.hsa_id, platform.title) for platform in world.platforms),
         *((identity.name, identity.hsa_id, identity.title) for identity in world.identities),
         *((producer.name, producer.hsa_id, producer.title) for producer in world.producers),
     ]
-    for name, hsa_id, title in members:
-        authority.issue(name, hsa_id=hsa_id, common_name=title, organisation=_DEMO_ORGANISATION, hosts=hosts)
-    authority.refresh_crl()
+
+
+def keep_certificates(home: Home) -> None:
+    """Renew what of the pair's certificates and revocation lists runs out soon; they are read again while it runs.
+
+    It is the supervisor's to do: no role has the CA's key. Raises AuthorityError or OSError.
+    """
+    authority = Authority.open(home.certs)
+    if authority.refresh_crl():
+        _log.info("revocation lists signed anew: %s", authority.crl_file)
+    for name in authority.renew_due([name for name, _, _ in _members(World.load())]):
+        _log.info("certificate renewed: %s", name)
 
 
 def _addresses(listen: str) -> tuple[str, ...]:
@@ -211,14 +244,19 @@ class _Urls:
     """Where everything of the pair is reached from this machine."""
 
     https: dict[str, str]
+    public: dict[str, str]
+    """The platforms, from other machines."""
     services: dict[str, str]
     producers: dict[str, str]
 
 
-def _urls(home: Home, world: World, base: int, host: str) -> _Urls:
-    offsets = ports.PLATFORM_OFFSETS
+def _urls(home: Home, world: World, base: int, options: Options) -> _Urls:
+    doors = {one.key: base + ports.PLATFORM_OFFSETS[one.key] + ports.HTTPS for one in world.platforms}
+    host = _local_host(options)
+    public = next((name for name in options.names if not name.startswith("*")), host)
     return _Urls(
-        https={one.key: f"https://{host}:{base + offsets[one.key] + ports.HTTPS}/vp" for one in world.platforms},
+        https={key: f"https://{host}:{port}/vp" for key, port in doors.items()},
+        public={key: f"https://{public}:{port}/vp" for key, port in doors.items()},
         services={one.key: f"unix:{_services_socket(home, one.key)}" for one in world.platforms},
         producers={
             producer.name: f"https://localhost:{base + ports.FIRST_PRODUCER + number}/"
@@ -242,22 +280,22 @@ def _write_settings(
         },
         "listen": {
             "https": f"{options.listen}:{offset + ports.HTTPS}",
-            "url": urls.https[platform.key],
+            "url": urls.public[platform.key],
             "admin": f"{_LOOPBACK}:{offset + ports.ADMIN}",
             "admin_token": home.admin_token_file,
         },
         "tls": {
             "certificate": home.certs / "issued" / f"{platform.key}.pem",
             "key": home.certs / "issued" / f"{platform.key}.key",
-            "trusted": [home.certs / "ca.pem"],
-            "crl": [home.certs / "crl.pem"],
+            "trusted": [home.certs / "ca.pem", *(one.authorities for one in options.trusted)],
+            "crl": [home.certs / "crl.pem", *(one.crl or "" for one in options.trusted)],
         },
         "tables": {
             "draft": tables.absolute() / platform.key,
             "hsa": tables.absolute() / "hsa",
             "autopublish": True,
         },
-        "variables": {**urls.https, **urls.producers, "monitoring": urls.services[platform.key]},
+        "variables": {**urls.https, **urls.producers, **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key])},
         "timeouts": {"producer_seconds": PRODUCER_SECONDS[platform.key]},
         "original_consumer": {"allowed": [one.hsa_id for one in world.platforms if one.key != platform.key]},
         "contracts": {"installed": home.contracts},
@@ -274,18 +312,25 @@ def _pair_roles(home: Home, world: World, workers: int) -> tuple[Role, ...]:
     return (*platforms, _producers_role(home, world.producers))
 
 
-def _platform_roles(name: str, config: Path, workers: int) -> tuple[Role, ...]:
+def _platform_roles(
+    name: str, config: Path, workers: int, *, doors: Collection[str] = ("https", "admin")
+) -> tuple[Role, ...]:
+    def named(*wanted: str) -> tuple[tuple[str, str], ...]:
+        return tuple((door, f"{name}-{door}") for door in wanted if door in doors)
+
     keeper = Role(
         name=f"{name}-keeper",
         command=_command("keeper", "--config", config),
-        listeners=(("admin", f"{name}-admin"), ("services", f"{name}-services")),
+        listeners=(*named("admin", "status", "tak"), ("services", f"{name}-services")),
         stops=1,
+        renewal=Renewal.IN_TURN,
     )
     return keeper, *(
         Role(
             name=f"{name}-worker-{index}",
             command=_command("worker", "--config", config, "--index", index),
-            listeners=(("https", f"{name}-https"),),
+            listeners=named("https", "http"),
+            renewal=Renewal.BESIDE,
         )
         for index in range(workers)
     )
@@ -313,6 +358,7 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
                 platform.hsa_id,
                 platform.name,
                 https=urls.https[platform.key],
+                public_url=urls.public[platform.key],
                 admin=f"{_LOOPBACK}:{base + ports.PLATFORM_OFFSETS[platform.key] + ports.ADMIN}",
             )
             for platform in world.platforms
@@ -337,8 +383,27 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
     }
 
 
-def _platform_entry(hsa_id: str, name: str, *, https: str, admin: str) -> PlatformEndpoints:
-    return {"id": hsa_id, "name": name, "https": https, "http": None, "admin": f"http://{admin}", "tak": None}
+def _platform_entry(
+    hsa_id: str,
+    name: str,
+    *,
+    https: str,
+    public_url: str,
+    admin: str,
+    tak: str | None = None,
+    http: str | None = None,
+    insecure: Sequence[str] = (),
+) -> PlatformEndpoints:
+    return {
+        "id": hsa_id,
+        "name": name,
+        "https": https,
+        "public_url": public_url,
+        "http": http,
+        "admin": f"http://{admin}",
+        "tak": f"{tak or f'http://{admin}'}{TAK_BASE}",
+        "insecure": list(insecure),
+    }
 
 
 def _producer_entry(producer: Producer, url: str) -> ProducerEndpoint:
@@ -358,7 +423,11 @@ def _platform_endpoints(home: Home, settings: Settings) -> Endpoints:
         settings.platform.hsa_id,
         settings.platform.name,
         https=f"https://{_reachable(settings.listen.https)}/vp",
+        public_url=settings.url,
         admin=_reachable(settings.listen.admin),
+        tak=_tak_url(settings.listen.tak),
+        http=f"http://{_reachable(settings.listen.http)}/vp" if settings.listen.http else None,
+        insecure=settings.insecure_switches.switched_on(),
     )
     return {
         "home": str(home.folder),
@@ -376,6 +445,12 @@ def _platform_endpoints(home: Home, settings: Settings) -> Endpoints:
     }
 
 
+def _tak_url(address: str | None) -> str | None:
+    if address is None:
+        return None
+    return f"{'http' if is_of_this_machine(address) else 'https'}://{_reachable(address)}"
+
+
 def _reachable(address: str) -> str:
-    host, _, port = address.rpartition(":")
+    host, port = ports.host_and_port(address)
     return f"localhost:{port}" if host == _EVERYWHERE else address

@@ -30,6 +30,8 @@ class Child:
         self._ready_fd = ready_fd
         self._lifeline_fd = lifeline_fd
         self._stop: asyncio.Event | None = None
+        self.has_successor = False
+        """Whether it is to stop because another process has taken its place: then clients can be waited for."""
 
     @classmethod
     def from_options(cls, *, listen: Sequence[str], ready_fd: int | None, lifeline_fd: int | None) -> Self:
@@ -53,7 +55,8 @@ class Child:
             self._ready_fd = None
 
     async def stopped(self) -> None:
-        """Return when this process should stop: SIGTERM, SIGINT, or the supervisor has died. Any number may wait."""
+        """Return when this process should stop: SIGTERM, SIGINT, SIGUSR1 (in favour of a successor), or the supervisor
+        has died. Any number may wait."""
         await self._heard().wait()
 
     def _heard(self) -> asyncio.Event:
@@ -66,6 +69,7 @@ class Child:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._make_way, stop)
         lifeline = self._lifeline_fd
         if lifeline is None:
             return
@@ -75,6 +79,10 @@ class Child:
             stop.set()
 
         loop.add_reader(lifeline, died)
+
+    def _make_way(self, stop: asyncio.Event) -> None:
+        self.has_successor = True
+        stop.set()
 
 
 def _listener(option: str) -> tuple[str, socket.socket]:

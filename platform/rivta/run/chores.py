@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from rivta.contracts.current import CurrentContracts
+
 _log = logging.getLogger("rivta.run.chores")
 
 
@@ -15,3 +17,17 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
             await chore()
         except Exception:  # noqa: BLE001 - tried again, and the rest goes on
             _log.exception("a chore failed and is tried again")
+
+
+def switch_contracts(contracts: CurrentContracts, log: logging.Logger) -> bool:
+    """Whether other contracts were put in force; says so in `log`, and why those that were installed are not.
+
+    Blocking, and for one caller at a time.
+    """
+    before = contracts.problem
+    if contracts.check():
+        log.info("%d contracts in force", len(contracts.contracts))
+        return True
+    if contracts.problem is not None and contracts.problem != before:
+        log.error("the contracts in force stay: %s", contracts.problem)
+    return False

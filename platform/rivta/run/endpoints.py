@@ -2,6 +2,9 @@
 
 from typing import TypedDict
 
+TAK_BASE = "/tak-services"
+"""Where the catalogue's SOAP services are, below the URL of the door that they are behind: the incumbent's path."""
+
 
 class PlatformEndpoints(TypedDict):
     """One platform; a URL is None when that door is closed."""
@@ -11,12 +14,17 @@ class PlatformEndpoints(TypedDict):
     name: str
     """Its name on the wire, in faults."""
     https: str
-    """The whole URL of `/vp`."""
+    """The whole URL of `/vp`, from this machine."""
+    public_url: str
+    """The same from other machines, as it stands in WSDLs: by the name of `rivta up --name`, if any."""
     http: str | None
+    """The whole URL of `/vp` without TLS."""
     admin: str
     """Base URL of its admin API."""
-    tak: str | None
-    """Base URL of the catalogue's SOAP services."""
+    tak: str
+    """Base URL of the catalogue's SOAP services, as http://127.0.0.1:20012/tak-services."""
+    insecure: list[str]
+    """Names of the switches of `insecure` that are on."""
 
 
 class Identity(TypedDict):

@@ -10,32 +10,45 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import socket
+from ssl import SSLContext
 
 import uvloop
 from aiohttp import web
+from sqlalchemy import Engine
 
 from rivta.audit.call_log import CallLog
 from rivta.audit.collector import Collector
 from rivta.audit.ecs import EcsFile, describe_host
+from rivta.audit.payloads import Payloads
 from rivta.catalogue.autopublish import Autopublisher, Folders, Result, State
+from rivta.catalogue.desk import Desk
+from rivta.catalogue.proposals import Proposals
 from rivta.catalogue.publications import HsaVersions, Publications
-from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.catalogue.serving import CurrentTable
-from rivta.contracts.installed import Contracts
+from rivta.catalogue.trail import AuditTrail
+from rivta.contracts.current import CurrentContracts
 from rivta.run.admin import Kept, admin_application
 from rivta.run.child import Child
-from rivta.run.chores import every
+from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
-from rivta.run.services import services
-from rivta.run.settings import Settings
-from rivta.store.engine import open_database
+from rivta.run.services.catalogue import Catalogue
+from rivta.run.services.server import services
+from rivta.run.settings import Settings, is_of_this_machine
+from rivta.run.status_pages import status_application
+from rivta.run.tak_pages import admit_by_certificate, tak_application, tak_routes
+from rivta.run.tokens import REFRESH_SECONDS, Tokens
+from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
+from rivta.store.engine import catch_up, open_when_possible
+from rivta.tls.contexts import server_context
 from rivta.tls.signing import signer
 
 _log = logging.getLogger("rivta.run.keeper")
 
 _POLL_SECONDS = 0.15
 _RETENTION_SECONDS = 3600.0
+_CATCH_UP_SECONDS = 1.0
 
 
 def main(config: Path, child: Child) -> None:
@@ -48,35 +61,35 @@ async def _keep(settings: Settings, child: Child) -> None:
     asyncio.get_running_loop().set_default_executor(
         ThreadPoolExecutor(initializer=_give_way, thread_name_prefix="keeper")
     )
-    state = settings.platform.state
-    engine = open_database(settings.database_url)
-    contracts = Contracts.shipped(settings.contracts.installed)
-    kept = Kept(
-        settings=settings,
-        started=_now(),
-        contracts=contracts,
-        table=CurrentTable(state / "tables"),
-        publications=(publications := Publications(engine, signer(settings.tls.key))),
-        hsa_versions=(hsa_versions := HsaVersions(engine)),
-        autopublisher=_autopublisher(settings, contracts, publications, hsa_versions),
-        call_log=CallLog(engine),
-        collector=Collector(
-            state / "spool", engine, clock=_now, mirrors=[EcsFile(state / "ecs.jsonl", host=describe_host())]
-        ),
-        now=_now,
-    )
-    _report(await asyncio.to_thread(kept.autopublisher.start, _now()))
+    engine, is_open = await asyncio.to_thread(open_when_possible, settings.database_url)
+    kept = _kept(settings, engine)
+    tokens = kept.tokens
+    await asyncio.to_thread(tokens.refresh)
+    started = await asyncio.to_thread(_start, kept)
+    _report(started)
     kept.table.check()
-    token = settings.listen.admin_token.read_text(encoding="ascii").strip()
+    catalogue = _catalogue(kept)
     async with contextlib.AsyncExitStack() as stack:
-        await _serve_admin(stack, kept, token, child)
-        await _serve_services(stack, kept, child)
+        admin = admin_application(kept, token=tokens.check)
+        admin.add_routes(tak_routes(catalogue))
+        await _serve_pages(stack, admin, child.listeners["admin"])
+        if "status" in child.listeners:
+            pages = await asyncio.to_thread(status_application, kept, started)
+            await _serve_pages(stack, pages, child.listeners["status"])
+        identity = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
+        await _serve_services(stack, catalogue, child)
         workers_gone = asyncio.Event()
         collecting = asyncio.create_task(kept.collector.run(workers_gone))
         chores = [
             asyncio.create_task(every(_POLL_SECONDS, lambda: _publish(kept))),
+            asyncio.create_task(every(REFRESH_SECONDS, lambda: asyncio.to_thread(tokens.refresh))),
             asyncio.create_task(every(_RETENTION_SECONDS, lambda: _retain(kept))),
+            asyncio.create_task(every(REVOCATION_SECONDS, kept.revocations.refresh)),
         ]
+        if identity is not None:
+            chores.append(asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)))
+        if not is_open:
+            chores.append(asyncio.create_task(_catch_up(engine)))
         child.ready()
         await child.stopped()
         for chore in chores:
@@ -87,41 +100,108 @@ async def _keep(settings: Settings, child: Child) -> None:
     engine.dispose()
 
 
+def _kept(settings: Settings, engine: Engine) -> Kept:
+    state = settings.platform.state
+    contracts = CurrentContracts(settings.contracts.installed)
+    publications, hsa_versions = Publications(engine, signer(settings.tls.key)), HsaVersions(engine)
+    autopublisher = _autopublisher(settings, contracts, publications, hsa_versions)
+    return Kept(
+        settings=settings,
+        started=_now(),
+        contracts=contracts,
+        table=CurrentTable(state / "tables"),
+        publications=publications,
+        hsa_versions=hsa_versions,
+        autopublisher=autopublisher,
+        desk=Desk(
+            autopublisher,
+            publications,
+            hsa_versions,
+            Proposals(engine),
+            AuditTrail(engine),
+            lambda: contracts.contracts,
+            four_eyes=settings.tables.four_eyes,
+            approval_time=timedelta(days=settings.tables.approval_days),
+        ),
+        tokens=Tokens(engine, settings.listen.admin_token, now=_now),
+        call_log=CallLog(engine),
+        collector=Collector(state / "spool", engine, clock=_now, mirrors=[_ecs_file(settings)]),
+        payloads=Payloads(state / "payload"),
+        revocations=RevocationWatch.of(settings.tls, clock=_now, accepts_doubt=False),
+        now=_now,
+    )
+
+
 def _give_way() -> None:
     """Bookkeeping waits for calls: this thread runs when the workers leave something of the processors."""
     with contextlib.suppress(OSError):  # only Linux has priorities for threads
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
+def _ecs_file(settings: Settings) -> EcsFile:
+    path = settings.platform.state / "ecs.jsonl"
+    return EcsFile(path, service_name=settings.call_log.service_name, url=settings.url, host=describe_host())
+
+
 def _autopublisher(
-    settings: Settings, contracts: Contracts, publications: Publications, hsa_versions: HsaVersions
+    settings: Settings, contracts: CurrentContracts, publications: Publications, hsa_versions: HsaVersions
 ) -> Autopublisher:
     draft = settings.tables.draft or settings.platform.state / "routing"
     return Autopublisher(
         Folders(draft, settings.tables.hsa, settings.platform.state / "tables"),
         publications,
         hsa_versions,
-        contracts,
+        lambda: contracts.contracts,
         variables=settings.variables,
         own_variables=[settings.platform.short_name],
+        tls_targets=settings.tls.targets,
+        expiring_days=settings.tables.expiring_days,
         publishes=settings.tables.autopublish,
     )
 
 
-async def _serve_admin(stack: contextlib.AsyncExitStack, kept: Kept, token: str, child: Child) -> None:
-    runner = web.AppRunner(admin_application(kept, token=token), access_log=None)
+async def _serve_pages(
+    stack: contextlib.AsyncExitStack, application: web.Application, listener: socket, tls: SSLContext | None = None
+) -> None:
+    runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.SockSite(runner, child.listeners["admin"], backlog=BACKLOG).start()
+    await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=tls).start()
 
 
-async def _serve_services(stack: contextlib.AsyncExitStack, kept: Kept, child: Child) -> None:
-    server = services(
-        kept.contracts,
-        title=kept.settings.platform.title or kept.settings.platform.name,
-        publication=lambda: kept.table.table.publication if kept.table.table else None,
-        now=lambda: datetime.now(SWEDISH_TIME),
+async def _serve_tak(
+    stack: contextlib.AsyncExitStack, kept: Kept, catalogue: Catalogue, child: Child
+) -> OwnIdentity | None:
+    """The catalogue's services on a listener of their own; the certificate that it shows, if it shows one."""
+    settings, listener = kept.settings, child.listeners["tak"]
+    if settings.listen.tak is None or is_of_this_machine(settings.listen.tak):
+        await _serve_pages(stack, tak_application(catalogue), listener)
+        return None
+    tls = settings.tls
+    context = server_context(
+        certificate=tls.certificate,
+        key=tls.key,
+        trusted=tls.trusted,
+        old_tls=settings.insecure_switches.old_tls,
     )
+    admit = admit_by_certificate(settings, kept.revocations, kept.now)
+    await _serve_pages(stack, tak_application(catalogue, admit=admit), listener, context)
+    return OwnIdentity(tls.certificate, tls.key, (context,))
+
+
+def _catalogue(kept: Kept) -> Catalogue:
+    settings = kept.settings
+    return Catalogue(
+        contracts_in_force=lambda: kept.contracts.contracts,
+        title=settings.platform.title or settings.platform.name,
+        table_in_force=lambda: kept.table.table,
+        rules=settings.registry_rules,
+        now=kept.now,
+    )
+
+
+async def _serve_services(stack: contextlib.AsyncExitStack, catalogue: Catalogue, child: Child) -> None:
+    server = services(catalogue)
     listening = await asyncio.get_running_loop().create_unix_server(
         server, sock=child.listeners["services"], backlog=BACKLOG
     )
@@ -129,11 +209,38 @@ async def _serve_services(stack: contextlib.AsyncExitStack, kept: Kept, child: C
     stack.callback(listening.close)
 
 
+def _start(kept: Kept) -> Result:
+    with contextlib.suppress(OSError):  # the database is away: done before the draft is published
+        kept.desk.finish_reset()
+    return kept.autopublisher.start(_now())
+
+
+async def _catch_up(engine: Engine) -> None:
+    """The database was away at the start: its schema is brought up to date when it is back."""
+    while not await asyncio.to_thread(catch_up, engine):  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(_CATCH_UP_SECONDS)
+    _log.info("the database answers")
+
+
+def _poll(kept: Kept) -> Result | None:
+    """One step of everything that waits: a reset that ended in the middle, what was scheduled, saved files."""
+    try:
+        kept.desk.finish_reset()
+    except OSError:
+        return None  # half a draft is not looked at
+    with contextlib.suppress(OSError):  # the database is away, as the autopublisher tells
+        for outcome in kept.desk.apply_due(_now()):
+            _log.info("%s", outcome)
+    return kept.autopublisher.poll(_now())
+
+
 async def _publish(kept: Kept) -> None:
-    result = await asyncio.to_thread(kept.autopublisher.poll, _now())
-    if result is not None:
-        _report(result)
-    kept.table.check()
+    async with kept.publishing:
+        await asyncio.to_thread(switch_contracts, kept.contracts, _log)
+        result = await asyncio.to_thread(_poll, kept)
+        if result is not None:
+            _report(result)
+        kept.table.check()
 
 
 def _report(result: Result) -> None:
@@ -148,6 +255,7 @@ async def _retain(kept: Kept) -> None:
     deleted = await asyncio.to_thread(kept.call_log.retain, oldest)
     if deleted:
         _log.info("%d call records older than %s deleted", deleted, oldest.date())
+    await asyncio.to_thread(kept.payloads.retain, oldest.date())
 
 
 def _now() -> datetime:

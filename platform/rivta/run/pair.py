@@ -33,16 +33,23 @@ class Reporter(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class _Signals:
-    """SIGTERM, SIGINT and, unless started with nohup, SIGHUP: the first asks to stop, the second to hurry."""
+    """SIGTERM, SIGINT and, unless started with nohup, SIGHUP: the first asks to stop, the second to hurry.
+
+    SIGUSR1 asks to replace the workers, SIGUSR2 the keeper too.
+    """
 
     stop: asyncio.Event
     hurry: Callable[[], None]
+    restart: Callable[[bool], None]
+    """Is told whether only workers are meant."""
 
     def install(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._received)
+        loop.add_signal_handler(signal.SIGUSR1, self.restart, True)
+        loop.add_signal_handler(signal.SIGUSR2, self.restart, False)
 
     def _received(self) -> None:
         if self.stop.is_set():
@@ -63,7 +70,7 @@ async def run(
         inherited=(lock,),
         observe=lambda status: report.step(_waiting_for(status)),
     )
-    signals = _Signals(asyncio.Event(), supervisor.hurry)
+    signals = _Signals(asyncio.Event(), supervisor.hurry, lambda only: supervisor.restart(workers_only=only))
     signals.install()
     try:
         if await _unless_stopped(_start(home, supervisor, assembly, prove, report), signals.stop):

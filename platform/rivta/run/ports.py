@@ -79,6 +79,17 @@ def listen(host: str, port: int, *, role: str) -> socket.socket:
     return listener
 
 
+def listen_at(address: str, *, role: str) -> socket.socket:
+    """The same, on an address as the settings have it, `127.0.0.1:20010`."""
+    return listen(*host_and_port(address), role=role)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two halves of `127.0.0.1:20010` or `[::1]:20010`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def listen_unix(path: Path) -> socket.socket:
     """A listening, non-blocking Unix socket; replaces a socket that a killed process left behind."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -70,6 +70,11 @@ class Process:
         if not self.exit.done():
             self._popen.send_signal(signal.SIGTERM)
 
+    def make_way(self) -> None:
+        """Ask it to stop in favour of a successor that already serves: it may take its time with idle clients."""
+        if not self.exit.done():
+            self._popen.send_signal(signal.SIGUSR1)
+
     def kill(self) -> None:
         """End it, and what it started."""
         if not self.exit.done():

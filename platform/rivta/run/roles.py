@@ -6,6 +6,16 @@ from enum import Enum
 from typing import Any
 
 
+class Renewal(Enum):
+    """How a running role is replaced by a process of today's program and settings."""
+
+    BESIDE = "beside"
+    """The new process serves before the old one stops: both use the same listening sockets."""
+    IN_TURN = "in turn"
+    """The old one stops first, since there may be one only; who connects meanwhile waits."""
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One process of the pair."""
@@ -19,6 +29,7 @@ class Role:
     """Names of roles that must be ready before this one starts for the first time."""
     stops: int = 0
     """Roles stop in the order of this number; those with the same number stop together."""
+    renewal: Renewal = Renewal.NEVER
 
 
 class State(Enum):
@@ -28,6 +39,8 @@ class State(Enum):
     """For the roles that it depends on."""
     STARTING = "starting"
     READY = "ready"
+    REPLACING = "replacing"
+    """It serves, while its successor starts or its predecessor finishes."""
     RESTARTING = "restarting"
     """It died, and waits for its back-off to pass."""
     STOPPING = "stopping"

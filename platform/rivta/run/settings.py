@@ -7,6 +7,7 @@ corresponds to; `keys()` lists them, and the manual, the console and `rivta conf
 import dataclasses
 import difflib
 import ipaddress
+import re
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -30,8 +32,13 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from rivta.catalogue.quirks import QUIRKS, Dates, RegistryRules
 from rivta.router.deviations import DEVIATIONS, Compat, Insecure
+from rivta.router.headers import HeaderRules
+from rivta.router.policy import CERTIFICATE_HEADER
+from rivta.run.ports import host_and_port
 from rivta.run.toml import toml_value
+from rivta.tls.contexts import TlsSetupError, check_offer
 
 Policy = Literal["reject", "report", "off"]
 """What to do with a message that breaks its contract: refuse it, pass it on and report it, or not look."""
@@ -76,10 +83,15 @@ def _an_address(text: str) -> str:
 
 
 def _of_this_machine(address: str) -> str:
-    host = address.rpartition(":")[0].strip("[]")
-    if host != "localhost" and not (_is_ip(host) and ipaddress.ip_address(host).is_loopback):
+    if not is_of_this_machine(address):
         raise ValueError('an address of this machine only, as "127.0.0.1:20012": the admin API speaks plain http')
     return address
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Whether an address and port can be reached from this machine only."""
+    host, _ = host_and_port(address)
+    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_ip(host: str) -> bool:
@@ -90,9 +102,24 @@ def _is_ip(host: str) -> bool:
     return True
 
 
+def _a_network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError('an address, or a network with its first address, as "10.1.0.0/16"') from error
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is not None and network.prefixlen >= 96:
+        return str(ipaddress.IPv4Network((mapped, network.prefixlen - 96)))
+    return str(network)
+
+
 FilePath = Annotated[Path, AfterValidator(_in_folder_of_the_file)]
 """Relative to the folder of the settings file."""
+OptionalFilePath = Annotated[FilePath | None, BeforeValidator(lambda given: None if given == "" else given)]
+"""The same, or the empty text, which TOML has in place of nothing."""
 Address = Annotated[str, AfterValidator(_an_address)]
+Network = Annotated[str, AfterValidator(_a_network)]
+IdentityHeader = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,18}$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S+$")]
 Seconds = Annotated[float, Field(gt=0, strict=True)]
@@ -131,13 +158,84 @@ class Listen(_Section):
     """Where the platform can be reached."""
 
     https: Address = _key("Address and port of the mutual-TLS listener.", vp="vp.https.route.url")
+    http: Address | None = _key(
+        "Address and port of a listener without TLS; left out: none. It serves WSDLs and schemas, and refuses every "
+        "call (VP011) unless `insecure.trusted_headers` is on.",
+        None,
+        vp="vp.http.route.url",
+    )
     url: str | None = _key(
         "Where consumers reach the platform, as https://host:port/vp; left out: made of the address of `https`.", None
     )
     admin: Annotated[Address, AfterValidator(_of_this_machine)] = _key(
-        "Address and port of the admin API, on this machine.", "127.0.0.1:20012", vp="vp.status.url"
+        "Address and port of the admin API, on this machine.", "127.0.0.1:20012"
     )
     admin_token: FilePath = _key("File with the first token of the admin API.", Path("admin.token"))
+    tak: Address | None = _key(
+        "Address and port of the catalogue's SOAP services, for routers of another make; left out: only on the admin "
+        "API's port, below /tak-services, without a token. Plain http on this machine; on any other address mutual "
+        "TLS, for every certificate that the platform trusts.",
+        None,
+    )
+    status: Address = _key(
+        "Address and port of the incumbent's status, reset and actuator pages, open only with `compat.status_pages`. "
+        "Whoever reaches it needs no token.",
+        "127.0.0.1:1080",
+        vp="vp.status.url, vp.reset.cache.url, vp.hsa.reset.cache.url, server.port",
+    )
+
+
+class TlsTarget(_Section):
+    """How some producers are called, and by whom they are trusted."""
+
+    certificate: FilePath | None = _key(
+        "PEM file with the certificate to show and its chain; left out, with `key`: the platform's own.",
+        None,
+        vp="vp.tls.overrides[i].bundle",
+    )
+    key: FilePath | None = _key("PEM file with its private key.", None, vp="vp.tls.overrides[i].bundle")
+    trusted: tuple[FilePath, ...] = _key(
+        "PEM files with the authorities that these producers' certificates may be from; empty: those of the platform.",
+        (),
+        vp="vp.tls.overrides[i].bundle",
+    )
+    crl: tuple[OptionalFilePath, ...] = _key(
+        "Revocation lists for `trusted`, as those of the platform; without `trusted` those of the platform count.", ()
+    )
+    protocols: tuple[Identifier, ...] = _key(
+        "Protocols to offer, as TLSv1.2; empty: TLSv1.2 and TLSv1.3.", (), vp="vp.tls.overrides[i].protocols-include"
+    )
+    ciphers: tuple[Identifier, ...] = _key(
+        "Cipher suites to offer, named as by OpenSSL or as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; empty: all that the "
+        "platform accepts. Those of TLS 1.3 go together.",
+        (),
+        vp="vp.tls.overrides[i].cipher-suites-include",
+    )
+    domain: str = _key(
+        "Host of the URL, whole, in any case; then `domain_suffix` does not count.",
+        "",
+        vp="vp.tls.overrides[i].match.domain-name",
+    )
+    domain_suffix: str = _key(
+        "End of the host, in any case, as text: write .example.se for whole labels.",
+        "",
+        vp="vp.tls.overrides[i].match.domain-suffix",
+    )
+    port: Annotated[int, Field(gt=0, lt=65536, strict=True)] | None = _key(
+        "Port of the URL, 443 where it has none: a condition beside domain or suffix.",
+        None,
+        vp="vp.tls.overrides[i].match.port",
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key together, or neither")
+        if self.crl and len(self.crl) != len(self.trusted):
+            raise ValueError(f"as many files in crl as in trusted ({len(self.trusted)}), or none")
+        if self.port is not None and not (self.domain or self.domain_suffix):
+            raise ValueError("domain or domain_suffix beside port: a port alone matches nothing")
+        return self
 
 
 class Tls(_Section):
@@ -152,10 +250,16 @@ class Tls(_Section):
         "PEM files with the certificate authorities that are trusted, for both directions.",
         vp="spring.ssl.bundle.pem.<name>.truststore.certificate",
     )
-    crl: tuple[FilePath, ...] = _key(
+    crl: tuple[OptionalFilePath, ...] = _key(
         "Files with revocation lists, PEM or DER, one for each file of `trusted` in the same order; read again when "
-        "they change. Empty: nothing is known to be revoked.",
+        'they change. "" for a file of `trusted` without one, or none at all: nothing of those authorities is revoked.',
         (),
+    )
+    targets: dict[Identifier, TlsTarget] = _key(
+        "Other certificates for some producers. The first entry whose domain, or suffix, and port match the producer's "
+        "URL is taken, in the order of the file; or the one that the producer address names in the routing tables.",
+        vp="vp.tls.overrides",
+        factory=dict,
     )
 
     @model_validator(mode="after")
@@ -171,6 +275,17 @@ class Tables(_Section):
     draft: FilePath | None = _key("Folder of the draft: routing tables as YAML.", None)
     hsa: FilePath | None = _key("Folder of the HSA tree: YAML, or the official cache as XML.", None, vp="hsa.files")
     autopublish: Switch = _key("Every valid save of a file becomes a publication by itself.", False)
+    four_eyes: Switch = _key(
+        "Nothing is published, nor rolled back, that not a second person has approved; without `autopublish`.", False
+    )
+    approval_days: Count = _key("Time to approve a proposal; then it lapses.", 7, unit="days")
+    expiring_days: Count = _key("Lint warns so long before a row ends that nothing follows.", 30, unit="days")
+
+    @model_validator(mode="after")
+    def _approved_or_by_itself(self) -> Self:
+        if self.four_eyes and self.autopublish:
+            raise ValueError("four_eyes or autopublish: what is published by itself is approved by nobody")
+        return self
 
 
 class ContractValidation(_Section):
@@ -199,7 +314,33 @@ class Limits(_Section):
     max_body_bytes: Count = _key(
         "Longest message, in either direction.", 50 * 1024 * 1024, unit="bytes", vp="vp.max.receive.length"
     )
-    header_seconds: Seconds = _key("Time for a consumer to send its request head.", 10.0, unit="seconds")
+    header_seconds: Seconds = _key(
+        "Time for a TLS handshake, for a request head, and for each portion of a body at the lowest rate.",
+        10.0,
+        unit="seconds",
+    )
+    min_bytes_per_second: Count = _key(
+        "Lowest rate at which a consumer may send a body or read an answer.", 1024, unit="bytes per second"
+    )
+    keep_alive_seconds: Seconds = _key("A connection without a request for so long is closed.", 75.0, unit="seconds")
+    unread_seconds: Seconds = _key(
+        "A connection on which nothing of an answer is read for so long is cut.", 30.0, unit="seconds"
+    )
+    max_target_bytes: Count = _key("Longest path and query of a request.", 8192, unit="bytes")
+    max_header_bytes: Count = _key("Longest head of a request, without its first line.", 65_536, unit="bytes")
+    max_headers: Count = _key("Headers of a request.", 128)
+    connections: Count = _key("Connections in all; more are not accepted.", 10_000)
+    connections_per_sender: Count = _key("Connections of one sender; more are answered 503.", 1000)
+    held_bytes: Count = _key(
+        "Long messages (over 64 KB) that are held together, requests and answers, until their answers have been read; "
+        "what goes beyond it, or beyond three quarters of it by one sender, is answered 503, or VP009 when it is the "
+        "producer's answer. The workers share it; each has room for four messages of `max_body_bytes`.",
+        1024**3,
+        unit="bytes",
+    )
+    handshakes_per_address: Count = _key(
+        "Connections of one address (of IP version 6: one /64 network) that have not finished their TLS handshake.", 256
+    )
     in_flight_per_producer: Count = _key("Calls under way to one producer address.", 64, unit="calls")
     in_flight_per_platform: Count = _key(
         "Calls under way to one address of a component marked `platform: true`.", 1000, unit="calls"
@@ -211,7 +352,10 @@ class Timeouts(_Section):
 
     producer_seconds: Seconds = _key("Time for a producer to answer.", 29.0, unit="seconds", vp="timeout.json.file")
     connect_seconds: Seconds = _key(
-        "Time to connect to a producer.", 2.0, unit="seconds", vp="producer.https.connect.timeout"
+        "Time to connect to a producer, and again to agree on TLS with it.",
+        2.0,
+        unit="seconds",
+        vp="producer.https.connect.timeout",
     )
     contracts: dict[Identifier, Seconds] = _key(
         "Other times to answer for some contracts, by contract namespace.",
@@ -230,6 +374,45 @@ class Retry(_Section):
     )
 
 
+class BreakerSettings(_Section):
+    """A producer that does not answer is not asked for a while; each worker counts for itself."""
+
+    failures: Annotated[int, Field(ge=0, strict=True)] = _key(
+        "Calls to one producer address, logical address and contract that get no answer in time before such calls are "
+        "refused at once; and calls in a row that cannot connect to the producer address, or not with TLS, before all "
+        "of it is. 0: never. (The incumbent has none.)",
+        5,
+    )
+    within_seconds: Seconds = _key("Time within which they count.", 30.0, unit="seconds")
+    open_seconds: Seconds = _key("Time until one call may try it again.", 10.0, unit="seconds")
+
+
+class Producers(_Section):
+    """Connections to producers."""
+
+    keep_alive: Switch = _key(
+        "Connections are kept for the next call. Off: each call says `Connection: close`.",
+        True,
+        vp="producer.https.keepAlive",
+    )
+    idle_seconds: Seconds = _key(
+        "Time that a kept connection may wait for its next call: less than producers allow, so that they never close "
+        "one that is about to be used. What a producer says in a Keep-Alive header is kept to as well.",
+        15.0,
+        unit="seconds",
+    )
+    chunked: Switch = _key(
+        "Requests are sent in chunks (Transfer-Encoding), without Content-Length.",
+        False,
+        vp="producer.chunked.encoding",
+    )
+    disconnect: Switch = _key(
+        "The connection is closed after each call, without a word about it in the request.",
+        False,
+        vp="producer.https.disconnect",
+    )
+
+
 class CallLog(_Section):
     """The record of every call."""
 
@@ -239,6 +422,16 @@ class CallLog(_Section):
     capacity: Count = _key("Records that wait to be written; beyond it, calls are counted but not recorded.", 20_000)
     segment_bytes: Count = _key("Length at which a worker begins a new spool segment.", 8 * 1024 * 1024, unit="bytes")
     retention_days: Count = _key("Age at which records are deleted.", 90, unit="days")
+    service_name: str = _key("`service.name` in the ECS log.", "vp-services", vp="camel.springboot.name")
+    payload: Switch = _key(
+        "Keep every request and answer beside the records, for as long: they hold patient data. Printed at the start, "
+        "and told in the platform's readiness.",
+        False,
+        vp="log4j2: loggers se.skl.tp.vp.logging at DEBUG",
+    )
+    payload_personal_numbers: Switch = _key(
+        "Leave personal numbers in what is kept; otherwise they are replaced.", False
+    )
 
 
 class OriginalConsumer(_Section):
@@ -248,6 +441,46 @@ class OriginalConsumer(_Section):
         "HSA-ids of the senders that may name another than themselves: other platforms. (The incumbent: empty is all.)",
         (),
         vp="sender.id.allowed.list",
+    )
+
+
+class Proxy(_Section):
+    """A proxy in front, which ends its clients' TLS and hands on their certificates."""
+
+    certificate_header: IdentityHeader = _key(
+        "Header with its client's certificate: PEM in one line or escaped as in a URL, or base64 of DER. The proxy "
+        "must remove what clients send by that name.",
+        CERTIFICATE_HEADER,
+    )
+
+
+class Http(_Section):
+    """Whom the listener without TLS believes, with `insecure.trusted_headers` only."""
+
+    whitelist: tuple[Network, ...] = _key(
+        "Addresses and networks of the peers whose headers are believed, as 10.1.2.3 or 10.1.0.0/16; empty: nobody's. "
+        "(The incumbent: beginnings of addresses, as text.)",
+        ("127.0.0.1/32",),
+        vp="ip.whitelist",
+    )
+    certificate_header: IdentityHeader = _key(
+        "Header with the certificate of a peer's client.", CERTIFICATE_HEADER, vp="http.forwarded.header.auth_cert"
+    )
+    forwarded_for_header: IdentityHeader = _key(
+        "Header with the address of a peer's client: logged, and for internal calls looked up in the whitelist. Taken "
+        "from named proxies too.",
+        "X-Forwarded-For",
+        vp="http.forwarded.header.xfor",
+    )
+
+
+class Loops(_Section):
+    """Calls that come back (VP014)."""
+
+    routing_history: Switch = _key(
+        "Look for loops in x-rivta-routing-history, and enter this platform in it; otherwise it passes as it came.",
+        True,
+        vp="vp.use.routing.history",
     )
 
 
@@ -261,11 +494,69 @@ class Correlation(_Section):
     )
 
 
+def _a_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"a regular expression: {error}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_a_pattern)]
+"""A regular expression, as Python has them."""
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+
 class Headers(_Section):
-    """HTTP headers towards producers."""
+    """HTTP headers on the way through. Those of one connection, and those that tell who calls, never pass."""
 
     user_agent: str = _key("User-Agent.", "rivta", vp="vp.header.user.agent")
     content_type: str = _key("Content-Type.", "text/xml;charset=UTF-8", vp="vp.header.content.type")
+    request_remove: Pattern = _key(
+        "Names of a consumer's headers that do not go on to the producer: a regular expression for the whole name.",
+        HeaderRules().request_remove,
+        vp="headers.reg.exp.requestHeadersToRemove",
+    )
+    request_keep: Pattern = _key(
+        "Those that go on in spite of it.", HeaderRules().request_keep, vp="headers.reg.exp.requestHeadersToKeep"
+    )
+    response_remove: Pattern = _key(
+        "Names of a producer's headers that do not go on to the consumer: a regular expression for the whole name.",
+        HeaderRules().response_remove,
+        vp="headers.reg.exp.responseHeadersToRemove",
+    )
+    response_keep: Pattern = _key(
+        "Those that go on in spite of it.", HeaderRules().response_keep, vp="headers.reg.exp.responseHeadersToKeep"
+    )
+
+
+class Forwarded(_Section):
+    """Headers in which a proxy in front tells where its clients reach it: what WSDLs say, in place of `listen.url`."""
+
+    proto: HeaderName = _key("http or https.", "X-VP-Forwarded-Proto", vp="http.forwarded.header.proto")
+    host: HeaderName = _key("Host name.", "X-VP-Forwarded-Host", vp="http.forwarded.header.host")
+    port: HeaderName = _key("Port.", "X-VP-Forwarded-Port", vp="http.forwarded.header.port")
+
+
+def _registry() -> type[_Section]:
+    """The section of the switches that `rivta.catalogue.quirks` defines, each described by what it brings."""
+    dates = _key(
+        "How SokVagvalsInfo writes whole days: tak, midnights without zone, which the incumbent's routers read up to "
+        "14 hours wider; zoned: first and last millisecond with offset.",
+        RegistryRules().dates,
+    )
+    switches = {
+        one.switch: (Switch, _key(f"{one.service}: as the incumbent's TAK, {one.tak}.", False)) for one in QUIRKS
+    }
+    return create_model("Registry", __base__=_Section, dates=(Dates, dates), **switches)  # type: ignore[call-overload, no-any-return]
+
+
+if TYPE_CHECKING:
+
+    class _Registry(_Section): ...
+
+else:
+    _Registry = _registry()
 
 
 class Database(_Section):
@@ -318,14 +609,33 @@ class Settings(_Section):
     limits: Limits = _key("How much it takes on.", factory=Limits)
     timeouts: Timeouts = _key("How long a producer may take.", factory=Timeouts)
     retry: Retry = _key("Calls that are tried again.", factory=Retry)
+    breaker: BreakerSettings = _key("Producers that are not asked for a while.", factory=BreakerSettings)
+    producers: Producers = _key("Connections to producers.", factory=Producers)
     call_log: CallLog = _key("The record of every call.", factory=CallLog)
     original_consumer: OriginalConsumer = _key("Who may set the original consumer.", factory=OriginalConsumer)
+    proxies: dict[Identifier, Proxy] = _key(
+        "Proxies in front, by the HSA-id of the certificate that each shows. They call for their clients only.",
+        factory=dict,
+    )
+    http: Http = _key("Whom the listener without TLS believes.", factory=Http)
+    loops: Loops = _key("Calls that come back.", factory=Loops)
     correlation: Correlation = _key("The correlation id.", factory=Correlation)
-    headers: Headers = _key("HTTP headers towards producers.", factory=Headers)
+    headers: Headers = _key("HTTP headers on the way through.", factory=Headers)
+    registry: _Registry = _key("How the catalogue's own services answer.", factory=_Registry)
+    forwarded: Forwarded = _key("Where a proxy in front is reached.", factory=Forwarded)
     database: Database = _key("The keeper's database.", factory=Database)
     contracts: Contracts = _key("Contract schemas.", factory=Contracts)
     compat: _Compat = _key("The incumbent's ways on the wire, one by one.", factory=_Compat)
     insecure: _Insecure = _key("Weakened security, each by its own name.", factory=_Insecure)
+
+    @model_validator(mode="after")
+    def _targets_can_be_offered(self) -> Self:
+        for name, target in self.tls.targets.items():
+            try:
+                check_offer(target.protocols, target.ciphers, old_tls=self.insecure_switches.old_tls)
+            except TlsSetupError as error:
+                raise ValueError(f"in tls.targets.{name}, {error}") from error
+        return self
 
     @field_validator("compat", mode="before")
     @classmethod
@@ -358,9 +668,27 @@ class Settings(_Section):
         return Compat(**self.compat.model_dump())
 
     @property
+    def registry_rules(self) -> RegistryRules:
+        """The section `registry` as the catalogue's services read it."""
+        return RegistryRules(**self.registry.model_dump())
+
+    @property
     def insecure_switches(self) -> Insecure:
         """The section `insecure` as the router reads it."""
         return Insecure(**self.insecure.model_dump())
+
+    @property
+    def doors(self) -> dict[str, str]:
+        """The addresses to listen on by name: `https`, `admin`; `http`, `status` and `tak` where they are wanted."""
+        listen = self.listen
+        doors = {"https": listen.https, "admin": listen.admin}
+        if listen.http is not None:
+            doors["http"] = listen.http
+        if self.compat_switches.status_pages:
+            doors["status"] = listen.status
+        if listen.tak is not None:
+            doors["tak"] = listen.tak
+        return doors
 
     @property
     def url(self) -> str:

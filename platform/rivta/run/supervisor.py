@@ -19,7 +19,7 @@ from rivta.files import write_file
 from rivta.run.output import last_lines, open_log, size, trim_log
 from rivta.run.ports import close
 from rivta.run.process import Process, exit_reason
-from rivta.run.roles import Backoff, Role, RoleStatus, State
+from rivta.run.roles import Backoff, Renewal, Role, RoleStatus, State
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,15 @@ class Supervisor:
         self._status = {role.name: RoleStatus(role.name) for role in self._roles}
         self._ready = {role.name: asyncio.Event() for role in self._roles}
         self._processes: dict[str, Process] = {}
+        """The process of each role that serves, or is to."""
+        self._beside: set[Process] = set()
+        """Those that run beside it: successors that start, predecessors that finish."""
+        self._successors: dict[str, asyncio.Future[Process]] = {}
+        """Of each role that serves: is given the process that takes its place; cancelled when its process ends."""
+        self._renewed: set[str] = set()
+        """Roles whose process was asked to stop, to be started again at once."""
+        self._restart: dict[str, Any] = {"number": 0, "state": "none", "message": ""}
+        self._restarting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._hurried = asyncio.Event()
@@ -128,6 +137,105 @@ class Supervisor:
         for task in done:
             task.result()
 
+    def restart(self, *, workers_only: bool) -> None:
+        """Begin to replace the processes of all roles, one after the other; how it goes stands in the state file.
+
+        What serves is not touched before its successor does. Asked again meanwhile, nothing more happens.
+        """
+        if self._stopping or self._state() in (State.STARTING.value, State.FAILED.value):
+            _log.warning("asked to restart, but not everything runs yet")
+        elif self._restarting is None or self._restarting.done():
+            self._say_restart("under way", number=self._restart["number"] + 1)
+            self._restarting = asyncio.create_task(self._restart_all(workers_only=workers_only), name="restart")
+
+    async def _restart_all(self, *, workers_only: bool) -> None:
+        renewals = (Renewal.BESIDE,) if workers_only else (Renewal.IN_TURN, Renewal.BESIDE)
+        roles = [role for renewal in renewals for role in self._roles if role.renewal is renewal]
+        finishing: list[asyncio.Task[None]] = []
+        try:
+            for role in roles:
+                if role.renewal is Renewal.IN_TURN:
+                    await self._renew_in_turn(role)
+                elif (old := await self._replace(role)) is not None:
+                    finishing.append(asyncio.create_task(self._finish_predecessor(role, old)))
+            await asyncio.gather(*finishing)
+        except (RoleFailed, OSError) as error:
+            _log.error("restart given up: %s", error)
+            await asyncio.gather(*finishing)
+            self._say_restart("failed", message=str(error))
+        else:
+            names = ", ".join(role.name for role in roles)
+            _log.info("restarted %s", names)
+            self._say_restart("done", message=names)
+        finally:
+            for task in finishing:
+                task.cancel()
+
+    def _say_restart(self, state: str, *, message: str = "", number: int | None = None) -> None:
+        self._restart = {
+            "number": self._restart["number"] if number is None else number,
+            "state": state,
+            "message": message,
+        }
+        self._publish()
+
+    async def _replace(self, role: Role) -> Process | None:
+        """Start a successor and let it take over; its predecessor, which finishes. Raises RoleFailed: then that one
+        goes on."""
+        old, handover = self._processes.get(role.name), self._successors.get(role.name)
+        if old is None or handover is None:
+            return None  # it has died, and is being started anew as it is
+        self._change(role, state=State.REPLACING)
+        new = await self._start_beside(role)
+        if handover.cancelled():  # it has died meanwhile
+            new.terminate()
+            await self._finish(new, role.name)
+            return None
+        self._processes[role.name] = new
+        self._beside ^= {old, new}
+        handover.set_result(new)
+        self._change(role, pid=new.pid, started=datetime.now(UTC))
+        old.make_way()
+        return old
+
+    async def _finish_predecessor(self, role: Role, old: Process) -> None:
+        await self._finish(old, role.name)
+        self._serves_alone(role)
+
+    async def _start_beside(self, role: Role) -> Process:
+        """A further process of the role, ready. Raises RoleFailed, with nothing left of it, or OSError."""
+        begins_at = size(self._log_of(role))
+        process = self._start_process(role)
+        self._beside.add(process)
+        await asyncio.wait((process.ready,), timeout=self._patience.ready_seconds)
+        if process.ready.done() and process.ready.result():
+            return process
+        process.kill()
+        await self._finish(process, role.name)
+        self._serves_alone(role)
+        said = last_lines(self._log_of(role), since=begins_at, count=1)
+        reason = said[0][:300] if said else f"see {self._log_of(role)}"
+        raise RoleFailed(f"the new process of {role.name} did not become ready, the one before goes on: {reason}")
+
+    def _serves_alone(self, role: Role) -> None:
+        if self._status[role.name].state is State.REPLACING:
+            self._change(role, state=State.READY)
+
+    async def _renew_in_turn(self, role: Role) -> None:
+        """Stop the role's process and wait until a new one is ready. Raises RoleFailed when that does not happen."""
+        old = self._processes.get(role.name)
+        if old is None:
+            return
+        self._renewed.add(role.name)
+        old.terminate()
+        await self._finish(old, role.name)
+        try:
+            async with asyncio.timeout(self._patience.ready_seconds):
+                while self._processes.get(role.name) in (None, old) or self._status[role.name].state is not State.READY:  # noqa: ASYNC110 - `_live` tells nobody
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise RoleFailed(f"{role.name} did not become ready again: see {self._log_of(role)}") from None
+
     def hurry(self) -> None:
         """Give what still has to stop only a moment more."""
         self._hurried.set()
@@ -135,9 +243,13 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every role in its order, each with time to finish its calls, and close the listeners. Twice is once."""
         self._stopping = True
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._restarting] if self._restarting else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for process in self._beside:
+            process.terminate()
+        await asyncio.gather(*(self._finish(process, "a replaced process") for process in list(self._beside)))
         for order in sorted({role.stops for role in self._roles}):
             await asyncio.gather(*(self._stop_process(role.name) for role in self._roles if role.stops == order))
         for listener in self._listeners.values():
@@ -156,6 +268,10 @@ class Supervisor:
             life = await self._live(role)
             well = life.ready_seconds is not None and life.ready_seconds >= self._backoff.well_after_seconds
             failures = 1 if well else failures + 1
+            if role.name in self._renewed:
+                self._renewed.discard(role.name)
+                failures = 0
+                continue
             if failures >= self._patience.first_starts and not self._ready[role.name].is_set():
                 raise self._give_up(role, failures, life)
             await self._wait_to_restart(role, self._backoff.delay(failures), life)
@@ -170,10 +286,13 @@ class Supervisor:
         except OSError as error:
             return _Life(f"could not be started: {error}", None)
         self._change(role, state=State.STARTING, pid=process.pid, started=datetime.now(UTC))
+        self._processes[role.name] = process
         ready_at = await self._await_ready(role, process)
         ended_late = ready_at is None and not process.exit.done()
         if ended_late:
             process.kill()
+        else:
+            process = await self._last_to_serve(role, process)
         reason = exit_reason(await asyncio.shield(process.exit))
         del self._processes[role.name]
         if ended_late:
@@ -181,6 +300,17 @@ class Supervisor:
         lines = last_lines(log, since=begins_at, count=1)
         served = None if ready_at is None else asyncio.get_running_loop().time() - ready_at
         return _Life(f"{reason} ({lines[0][:300]})" if lines else reason, served)
+
+    async def _last_to_serve(self, role: Role, process: Process) -> Process:
+        """The process that ended without a successor, after all those that one took the place of."""
+        while True:
+            handover: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+            self._successors[role.name] = handover
+            await asyncio.wait((process.exit, handover), return_when=asyncio.FIRST_COMPLETED)
+            if not handover.done():
+                handover.cancel()
+                return process
+            process = handover.result()
 
     def _start_process(self, role: Role) -> Process:
         assert self._lifeline is not None
@@ -196,7 +326,6 @@ class Supervisor:
             )
         finally:
             os.close(output)
-        self._processes[role.name] = process
         return process
 
     async def _await_ready(self, role: Role, process: Process) -> float | None:
@@ -229,11 +358,16 @@ class Supervisor:
         if process is not None:
             self._status_changed(name, state=State.STOPPING)
             process.terminate()
-            if not await self._ends(process):
-                _log.warning("%s (process %s) did not stop in time and was killed", name, process.pid)
-                process.kill()
-                await process.wait()
+            await self._finish(process, name)
         self._status_changed(name, state=State.STOPPED, pid=None)
+
+    async def _finish(self, process: Process, name: str) -> None:
+        """Wait for a process that was asked to stop; kill it when it takes too long."""
+        if not await self._ends(process):
+            _log.warning("%s (process %s) did not stop in time and was killed", name, process.pid)
+            process.kill()
+            await process.wait()
+        self._beside.discard(process)
 
     async def _ends(self, process: Process) -> bool:
         """Whether the process ends within the time to drain, which shrinks when the operator asks again."""
@@ -272,6 +406,7 @@ class Supervisor:
             "pid": os.getpid(),
             "started": self._started.isoformat(timespec="milliseconds"),
             "state": self._state(),
+            "restart": self._restart,
             "roles": [status.to_json() for status in self.status],
         }
         try:
@@ -287,5 +422,6 @@ class Supervisor:
         if State.FAILED in states:
             return State.FAILED.value
         if all(event.is_set() for event in self._ready.values()):
-            return State.READY.value if states == {State.READY} else State.RESTARTING.value
+            serving = states <= {State.READY, State.REPLACING}
+            return State.READY.value if serving else State.RESTARTING.value
         return State.STARTING.value

@@ -5,41 +5,54 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import math
+import resource
+import socket
 import ssl
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
-from rivta.audit.metrics import WorkerMetrics
+from rivta.audit.metrics import WorkerMetrics, WorkerState
+from rivta.audit.payloads import PayloadWriter
 from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
 from rivta.catalogue.serving import CurrentTable
-from rivta.contracts.installed import Contracts
-from rivta.contracts.validation import Validators
+from rivta.contracts.current import CurrentContracts
 from rivta.router.calling import Calling
 from rivta.router.client import ProducerClient
-from rivta.router.front import ContractDocuments, front
+from rivta.router.front import ContractDocuments, Forwarded, front
+from rivta.router.identify import Identify, Withdrawn, identify
+from rivta.router.limits import Limits
 from rivta.router.pipeline import Router
-from rivta.router.policy import Handling, Policy, Validation
+from rivta.router.policy import Policy
 from rivta.router.record import CallRecord, CannotRecord
-from rivta.router.server import Limits, Listener, serve
+from rivta.router.schemas import Schemas
+from rivta.router.server import Listener, serve
 from rivta.run.child import Child
-from rivta.run.chores import every
+from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
+from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
 from rivta.run.settings import Settings
-from rivta.soap.identifiers import ContractNamespace, HsaId
-from rivta.tls.contexts import TlsSetupError, client_context, load_identity, server_context
-from rivta.tls.revocation import Refresh, RevocationFile
+from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
+from rivta.tls.contexts import server_context
+from rivta.tls.header_certificate import HeaderCertificates
 from rivta.tls.sender import Sender
+from rivta.tls.targets import Identities
 
 _log = logging.getLogger("rivta.run.worker")
 
 _TABLE_SECONDS = 0.25
-_REVOCATION_SECONDS = 1.0
+_CONTRACTS_SECONDS = 1.0
 _METRICS_SECONDS = 0.5
 _DRAIN_SECONDS = 30.0
+_MOST_FILES = 65_536
+_IDLE_SECONDS = 1.0
+"""So long a connection may ask nothing before a drain closes it."""
+_PATIENT_IDLE_SECONDS = 5.0
+"""The same when a successor serves already, and nobody waits for this process to end."""
 
 
 def main(config: Path, index: int, child: Child) -> None:
@@ -52,57 +65,138 @@ def main(config: Path, index: int, child: Child) -> None:
 
 async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMetrics) -> None:
     asyncio.get_running_loop().set_exception_handler(_note_loop_error)
-    state = settings.platform.state
-    tls = settings.tls
-    contracts = Contracts.shipped(settings.contracts.installed)
-    validators = Validators(contracts)
-    table = CurrentTable(state / "tables")
-    revocations = _Revocations([RevocationFile(crl, ca) for crl, ca in zip(tls.crl, tls.trusted, strict=bool(tls.crl))])
-    spool = _spool(settings, index)
-    outward = client_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
-    listening = server_context(certificate=tls.certificate, key=tls.key, trusted=tls.trusted)
-    identity = _Identity(tls.certificate, tls.key, (outward, listening))
-    producers = ProducerClient(outward)
-    policy = _policy(settings)
+    contracts = CurrentContracts(settings.contracts.installed)
+    table = CurrentTable(settings.platform.state / "tables")
+    revocations = RevocationWatch.of(
+        settings.tls, clock=_now, accepts_doubt=settings.insecure_switches.overdue_crl_accepted
+    )
+    identities = identities_of(settings, revocations)
+    producers = ProducerClient(identities, client_rules_of(settings))
+    spool, payloads = _spool(settings, index), _payloads(settings)
+    policy = policy_of(settings)
     calling = Calling(policy, producers)
     router = Router(
         policy,
         table=lambda: table.decisions,
-        contracts=contracts,
-        validators=validators,
+        identify=_identify(settings, policy, revocations),
+        schemas=Schemas(policy, lambda: contracts.in_force),
         calling=calling,
-        is_revoked=revocations.is_revoked,
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
+        payloads=payloads,
     )
+    context = _context(settings)
+    identity = OwnIdentity(settings.tls.certificate, settings.tls.key, (context,))
     await _until_there_is_a_table(table, child)
-    listener = await serve(
-        front(router.carry, path="/vp", documents=ContractDocuments(contracts, settings.url)),
-        turn_away=router.turn_away,
-        listening=child.listeners["https"],
-        tls=listening,
-        limits=Limits(max_body_bytes=settings.limits.max_body_bytes, header_seconds=settings.limits.header_seconds),
-    )
+    doors = await _open_doors(settings, router, contracts, child.listeners, context)
+
+    def cut(is_revoked: Callable[[Sender], bool]) -> int:
+        return sum(door.drop(is_revoked) for door in doors) + producers.drop(identities.is_revoked)
+
     drained = asyncio.Event()
+    spooling = asyncio.create_task(spool.run(drained))
     chores = [
-        asyncio.create_task(spool.run(drained)),
         asyncio.create_task(every(_TABLE_SECONDS, lambda: _switch_table(table))),
-        asyncio.create_task(every(_REVOCATION_SECONDS, lambda: revocations.refresh(listener))),
-        asyncio.create_task(every(_REVOCATION_SECONDS, identity.refresh)),
-        asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, calling, spool))),
+        asyncio.create_task(every(_CONTRACTS_SECONDS, lambda: _switch_contracts(contracts))),
+        asyncio.create_task(every(REVOCATION_SECONDS, lambda: revocations.refresh(cut))),
+        asyncio.create_task(every(REVOCATION_SECONDS, lambda: _refresh(identities, producers))),
+        asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)),
+        asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, calling, spool, doors))),
     ]
     _spare_the_collector()
     child.ready()
     # The first refusal must not stall the calls beside it for the quarter second that explaining takes to load.
-    await asyncio.to_thread(_warm, validators, contracts)
+    await asyncio.to_thread(_warm, contracts)
     await child.stopped()
-    await listener.close(drain_seconds=_DRAIN_SECONDS)
+    await _close(doors, patient=child.has_successor)
     await producers.close()
+    if payloads is not None:
+        await asyncio.to_thread(payloads.close)
     drained.set()
-    await chores[0]
-    for chore in chores[1:]:
+    await spooling
+    for chore in chores:
         chore.cancel()
     spool.close()
+
+
+def _identify(settings: Settings, policy: Policy, revocations: RevocationWatch) -> Identify:
+    certificates = HeaderCertificates.load(
+        settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
+    )
+    withdrawn = Withdrawn(revocations.is_revoked, revocations.doubt)
+    return partial(identify, policy=policy, certificates=certificates, withdrawn=withdrawn)
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    tls = settings.tls
+    return server_context(
+        certificate=tls.certificate, key=tls.key, trusted=tls.trusted, old_tls=settings.insecure_switches.old_tls
+    )
+
+
+async def _open_doors(
+    settings: Settings,
+    router: Router,
+    contracts: CurrentContracts,
+    listeners: Mapping[str, socket.socket],
+    context: ssl.SSLContext,
+) -> list[Listener]:
+    """Answers calls on the https listener, and on the one without TLS if there is one."""
+    forwarded = Forwarded(settings.forwarded.proto, settings.forwarded.host, settings.forwarded.port)
+    documents = ContractDocuments(lambda: contracts.contracts, settings.url, forwarded)
+    handler = front(router.carry, path="/vp", documents=documents)
+    limits = _limits(settings, doors=len(listeners))
+    return [
+        await serve(
+            handler,
+            turn_away=router.turn_away,
+            listening=listeners[name],
+            tls=tls,
+            limits=limits,
+            server="" if settings.compat_switches.server_of_producer else "rivta",
+        )
+        for name, tls in (("https", context), ("http", None))
+        if name in listeners
+    ]
+
+
+def _limits(settings: Settings, *, doors: int) -> Limits:
+    """Of each listener: what the settings say, as far as this process may open files."""
+    wanted, open_files = limits_of(settings), _open_files()
+    limits = wanted.within(open_files // doors)
+    if limits.connections < wanted.connections:
+        _log.warning(
+            "a worker may open %d files here: it takes %d connections, %d of one sender; "
+            "give it more (`ulimit -n`, LimitNOFILE of systemd)",
+            open_files,
+            limits.connections,
+            limits.connections_per_sender,
+        )
+    return limits
+
+
+def _open_files() -> int:
+    """How many files this process may open, once it has been given as many as it may give itself."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        now = wanted
+    return _MOST_FILES if now == resource.RLIM_INFINITY else now
+
+
+def _payloads(settings: Settings) -> PayloadWriter | None:
+    kept = settings.call_log
+    if not kept.payload:
+        return None
+    _log.warning("call_log.payload is on: messages are kept, patient data among them")
+    return PayloadWriter(settings.platform.state / "payload", keeps_personal_numbers=kept.payload_personal_numbers)
+
+
+async def _close(doors: Sequence[Listener], *, patient: bool) -> None:
+    """Lets calls finish, and those who are connected notice."""
+    seconds = _PATIENT_IDLE_SECONDS if patient else _IDLE_SECONDS
+    await asyncio.gather(*(door.close(drain_seconds=_DRAIN_SECONDS, idle_seconds=seconds) for door in doors))
 
 
 def _spool(settings: Settings, index: int) -> SpoolWriter:
@@ -142,101 +236,9 @@ class _Recorder:
             raise CannotRecord(str(error)) from error
 
 
-class _Identity:
-    """The platform's own certificate, shown in both directions; a renewed one is shown from the next handshake on."""
-
-    def __init__(self, certificate: Path, key: Path, contexts: tuple[ssl.SSLContext, ...]) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._contexts = contexts
-        self._seen = self._fingerprint()
-        self._problem = ""
-
-    async def refresh(self) -> None:
-        """Loads the files again if they have changed; while they do not fit each other the certificate in use stays."""
-        seen = self._fingerprint()
-        if seen == self._seen:
-            return
-        try:
-            for context in self._contexts:
-                load_identity(context, certificate=self._certificate, key=self._key)
-        except TlsSetupError as error:
-            if str(error) != self._problem:
-                _log.error("the certificate in use stays: %s", error)
-            self._problem = str(error)
-            return
-        self._seen, self._problem = seen, ""
-        _log.info("certificate %s read again", self._certificate)
-
-    def _fingerprint(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_state_of(path) for path in (self._certificate, self._key))
-
-
-def _state_of(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
-
-
-class _Revocations:
-    """The revocation lists in force, one for each trusted authority."""
-
-    def __init__(self, files: list[RevocationFile]) -> None:
-        self._files = files
-
-    def is_revoked(self, sender: Sender) -> bool:
-        return any(file.current.is_revoked(sender.issuer_key, sender.serial) for file in self._files)
-
-    async def refresh(self, listener: Listener) -> None:
-        """Reads changed lists, then cuts the connections of those who stand in them."""
-        for file in self._files:
-            before = file.problem
-            refreshed = await asyncio.to_thread(file.refresh)
-            if refreshed is Refresh.KEPT and file.problem != before:
-                _log.error("the revocation list in force stays: %s", file.problem)
-            if refreshed is Refresh.RELOADED:
-                cut = listener.drop(self.is_revoked)
-                _log.info("revocation list read again; %d connections cut", cut)
-
-
-def _policy(settings: Settings) -> Policy:
-    """The platform's settings as the pipeline reads them. Its workers share the limits that hold for all of it."""
-    workers = settings.platform.workers
-    validation = settings.validation
-    return Policy(
-        platform=HsaId(settings.platform.hsa_id),
-        platform_name=settings.platform.name,
-        validation=Validation(
-            request=Handling(validation.request),
-            response=Handling(validation.response),
-            contracts={
-                ContractNamespace(namespace): (
-                    Handling(own.request or validation.request),
-                    Handling(own.response or validation.response),
-                )
-                for namespace, own in validation.contracts.items()
-            },
-            reject_unknown_contract=validation.unknown_contract == "reject",
-            max_bytes=validation.max_bytes,
-            checks_large=validation.large == "thread",
-        ),
-        original_consumer_allowed=frozenset(map(HsaId, settings.original_consumer.allowed)),
-        producer_seconds=settings.timeouts.producer_seconds,
-        producer_seconds_of={ContractNamespace(n): seconds for n, seconds in settings.timeouts.contracts.items()},
-        connect_seconds=settings.timeouts.connect_seconds,
-        retry_attempts=settings.retry.attempts,
-        retry_delay_seconds=settings.retry.delay_seconds,
-        max_answer_bytes=settings.limits.max_body_bytes,
-        in_flight_per_producer=math.ceil(settings.limits.in_flight_per_producer / workers),
-        in_flight_per_platform=math.ceil(settings.limits.in_flight_per_platform / workers),
-        correlation_to_https=settings.correlation.to_https,
-        user_agent=settings.headers.user_agent,
-        content_type=settings.headers.content_type,
-        compat=settings.compat_switches,
-        insecure=settings.insecure_switches,
-    )
+async def _refresh(identities: Identities, producers: ProducerClient) -> None:
+    if await identities.refresh():
+        _log.info("%d connections with producers cut", producers.drop(identities.is_revoked))
 
 
 def _spare_the_collector() -> None:
@@ -249,7 +251,8 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _warm(validators: Validators, contracts: Contracts) -> None:
+def _warm(current: CurrentContracts) -> None:
+    contracts, validators = current.in_force
     for contract in contracts:
         validators.compile(contract, explaining=True)
 
@@ -270,8 +273,23 @@ async def _switch_table(table: CurrentTable) -> None:
         _log.error("the table in force stays: %s", table.load_error)
 
 
-async def _show_figures(metrics: WorkerMetrics, calling: Calling, spool: SpoolWriter) -> None:
-    metrics.observe_worker(in_flight=calling.in_flight, records_waiting=spool.backlog, records_dropped=spool.dropped)
+async def _switch_contracts(contracts: CurrentContracts) -> None:
+    if await asyncio.to_thread(switch_contracts, contracts, _log):
+        await asyncio.to_thread(_warm, contracts)
+
+
+async def _show_figures(
+    metrics: WorkerMetrics, calling: Calling, spool: SpoolWriter, doors: Sequence[Listener]
+) -> None:
+    metrics.observe_worker(
+        WorkerState(
+            in_flight=calling.in_flight,
+            records_waiting=spool.backlog,
+            records_dropped=spool.dropped,
+            breakers_open=len(calling.open_breakers),
+            handshakes_failed=sum(door.failed_handshakes for door in doors),
+        )
+    )
 
 
 def _note_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

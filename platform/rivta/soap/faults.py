@@ -116,27 +116,46 @@ class Fault(Enum):
     UNREADABLE = FaultText("VP015", Side.CLIENT, "Anrop ej korrekt utformat och kan därför inte behandlas.")
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the incumbent writes a fault differently from the others."""
+
+    text: str = ""
+    """The faultstring, where it has neither a code nor the platform's name."""
+    has_type: bool = True
+    """False: its answer has no Content-Type."""
+
+
 class Refused(Exception):
     """The platform does not carry this call: which fault, and the detail for the caller and for everybody else."""
 
-    def __init__(self, fault: Fault, *, private_detail: str | None = None, **values: object) -> None:
+    def __init__(
+        self, fault: Fault, *, private_detail: str | None = None, form: Form | None = None, **values: object
+    ) -> None:
         """`values` fill the fault's detail template. `private_detail` is the detail without values of the message,
-        for logs and storage; by default the detail itself."""
+        for logs and storage; by default the detail itself. `form` is another than the usual one."""
         self.fault = fault
+        self.form = form or _USUAL
         self.detail = fault.value.detail.format(**values)
         self.private_detail = self.detail if private_detail is None else private_detail
         super().__init__(f"{fault.value.code} {fault.name}: {self.private_detail}")
 
 
-def fault_envelope(fault: Fault, *, detail: str, platform_name: str) -> bytes:
-    """The SOAP envelope of a fault made by the platform, byte for byte in the incumbent's form."""
+_USUAL = Form()
+
+
+def fault_envelope(fault: Fault, *, detail: str, platform_name: str, text: str = "") -> bytes:
+    """The SOAP envelope of a fault made by the platform, byte for byte in the incumbent's form.
+
+    `text` is the faultstring if it is not code, name and text as usual.
+    """
     spelled = fault.value
-    return _envelope(spelled.side, f"{spelled.code} [{platform_name}] {spelled.text}", detail)
+    return _envelope(spelled.side, text or f"{spelled.code} [{platform_name}] {spelled.text}", detail)
 
 
-def unexpected_fault_envelope(*, detail: str) -> bytes:
+def unexpected_fault_envelope(*, detail: str, text: str = "Internal error in the service platform") -> bytes:
     """The fault for what should not have happened: the incumbent's shape without a VP code, and nothing internal."""
-    return _envelope(Side.SERVER, "Internal error in the service platform", detail)
+    return _envelope(Side.SERVER, text, detail)
 
 
 def _envelope(side: Side, text: str, detail: str) -> bytes:
@@ -149,9 +168,12 @@ def _envelope(side: Side, text: str, detail: str) -> bytes:
 
 
 def _text(text: str) -> str:
-    """`text` as XML character data; what XML 1.0 cannot hold becomes the replacement character."""
+    """`text` as XML character data; what XML 1.0 cannot hold becomes the replacement character.
+
+    A carriage return is written as a reference: as itself a parser would read it as a line feed (XML 1.0 section 2.11).
+    """
     holdable = (
         c if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000" else "\ufffd"
         for c in text
     )
-    return escape("".join(holdable))
+    return escape("".join(holdable), {"\r": "&#13;"})

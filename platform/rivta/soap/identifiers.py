@@ -13,6 +13,10 @@ ContractNamespace = NewType("ContractNamespace", str)
 """`urn:riv:<domain>:<Name>Responder:<major>`: the namespace of the first element in a SOAP body."""
 
 
+CORRELATION_ID = "x-skltp-correlation-id"
+"""HTTP header with the id that one consumer's call keeps through every hop and log line."""
+
+
 class Profile(Enum):
     """How the logical address travels in the SOAP header (RIV-TA basic profile 2.0 and 2.1)."""
 
@@ -23,6 +27,14 @@ class Profile(Enum):
     def parse(cls, text: str) -> "Profile":
         """The profile named by `text` in any case; ValueError if there is none."""
         return cls(text.strip().upper())
+
+    @classmethod
+    def known(cls, text: str) -> "Profile | None":
+        """The same, and None if there is none."""
+        try:
+            return cls.parse(text)
+        except ValueError:
+            return None
 
 
 def short_name(contract: str | None) -> str:

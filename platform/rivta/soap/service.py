@@ -4,30 +4,37 @@ Services, and whoever writes their envelopes, share this module; none of them ne
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
 from rivta.soap import namespaces
 from rivta.soap.faults import Side
-from rivta.soap.identifiers import ContractNamespace, LogicalAddress
-
-CORRELATION_ID = "x-skltp-correlation-id"
+from rivta.soap.identifiers import CORRELATION_ID, ContractNamespace, LogicalAddress
 
 
-class ServedContract(Protocol):
-    """What is needed of a contract in order to serve it; qualified names are `{namespace}Local`."""
+class ServedOperation(Protocol):
+    """A question that a contract answers; qualified names are `{namespace}Local`."""
 
     @property
-    def namespace(self) -> ContractNamespace: ...
-    @property
-    def operation(self) -> str: ...
+    def name(self) -> str: ...
     @property
     def request(self) -> str: ...
     @property
     def response(self) -> str: ...
+
+
+class ServedContract(Protocol):
+    """What is needed of a contract in order to serve it."""
+
+    @property
+    def namespace(self) -> ContractNamespace: ...
+    @property
+    def operations(self) -> Sequence[ServedOperation]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,26 @@ class Call:
         return self.headers.get(CORRELATION_ID) or None
 
 
-Answer = Callable[[Call], etree._Element]
-"""A service: the response element, which is put into an envelope as it is; or raises ServiceFault."""
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer too long to be held in memory: a whole envelope in pieces, each made when it is asked for."""
+
+    chunks: Iterator[bytes] = field(repr=False)
+    """Not one is empty."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of HTTP that go with it."""
+
+    @classmethod
+    def started(cls, chunks: Iterator[bytes], headers: Mapping[str, str]) -> "Streamed":
+        """With the first piece made at once, so that trouble at the start leaves as a fault and not as a cut answer."""
+        return cls(chain((next(chunks),), chunks), headers)
+
+
+Answer = Callable[[Call], etree._Element | Streamed]
+"""A service: the response element, which is put into an envelope as it is, or a stream; or raises ServiceFault.
+
+One function answers all operations of a contract, and knows them by the payload's tag.
+"""
 
 
 class ServiceFault(Exception):
@@ -95,6 +120,11 @@ def fault_envelope(fault: ServiceFault) -> etree._Element:
 def envelope_bytes(root: etree._Element) -> bytes:
     """`root` as it goes on the wire: UTF-8 with a declaration."""
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def xml_text(text: str) -> str:
+    """`text` as it stands in an element: escaped, and without characters that XML cannot hold."""
+    return escape(_holdable(text))
 
 
 def _holdable(text: str) -> str:

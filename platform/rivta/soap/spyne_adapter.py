@@ -1,8 +1,8 @@
 """The one module that speaks spyne: contracts served as WSGI applications, with lxml elements in and out.
 
 One spyne Application serves one contract, since its target namespace is the contract's; `dispatcher` stands in front of
-any number of them, refuses what spyne must not see, and finds the right one by the namespace of the body's first
-element. What leaves is always a SOAP envelope of ours: spyne's own faults tell too much.
+any number of them, refuses what spyne must not see, and finds the right one by the body's first element. What leaves is
+always a SOAP envelope of ours: spyne's own faults tell too much.
 """
 
 import logging
@@ -23,7 +23,9 @@ from rivta.soap.service import (
     Answer,
     Call,
     ServedContract,
+    ServedOperation,
     ServiceFault,
+    Streamed,
     envelope,
     envelope_bytes,
     fault_envelope,
@@ -72,7 +74,20 @@ def soap_application(
 ) -> SoapApplication:
     """Serves `contract` by `answer`. Without `address_required`, a call without a logical address reaches it too."""
 
-    def serve(context: Any, _payload: Any) -> etree._Element:
+    methods = {
+        operation.name: _method(contract, operation, answer, address_required=address_required)
+        for operation in contract.operations
+    }
+    service = type(f"{contract.operations[0].name}Service", (Service,), methods)
+    protocol = _ElementProtocol
+    application = Application([service], tns=contract.namespace, in_protocol=protocol(), out_protocol=protocol())
+    return SoapApplication(contract, check, WsgiApplication(application))
+
+
+def _method(contract: ServedContract, operation: ServedOperation, answer: Answer, *, address_required: bool) -> Any:
+    """An operation as spyne knows it."""
+
+    def serve(context: Any, _payload: Any) -> etree._Element | Streamed:
         address = _logical_address(context)
         if address_required and not address:
             raise _Raised(ServiceFault("Logisk adressat (LogicalAddress) saknas i anropets header.", side=Side.CLIENT))
@@ -84,33 +99,30 @@ def soap_application(
                 payload=context.in_body_doc,
                 headers=_extension_headers(context.transport.req),
             ),
-            response=contract.response,
+            response=operation.response,
         )
 
-    operation = rpc(
+    serve.__name__ = operation.name  # by which spyne tells a service's methods apart
+    return rpc(
         AnyXml,
         _returns=AnyXml,
         _body_style="bare",
         _in_header=(LogicalAddress,),
-        _operation_name=contract.operation,
-        _in_message_name=contract.request,
-        _out_message_name=contract.response,
+        _operation_name=operation.name,
+        _in_message_name=operation.request,
+        _out_message_name=operation.response,
     )(serve)
-    service = type(f"{contract.operation}Service", (Service,), {contract.operation: operation})
-    protocol = _ElementProtocol
-    application = Application([service], tns=contract.namespace, in_protocol=protocol(), out_protocol=protocol())
-    return SoapApplication(contract, check, WsgiApplication(application))
 
 
 def dispatcher(
     applications: Iterable[SoapApplication], *, documents: Documents | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> WSGIApplication:
-    """One WSGI application over `applications`, chosen by the namespace of the body's first element (never the URL).
+    """One WSGI application over `applications`, chosen by the body's first element (never the URL).
 
     GET with `?wsdl` or `?xsd=` is answered from `documents`; more than `max_bytes` of body is 413; every other refusal
     and every error is a SOAP fault with status 500.
     """
-    served: dict[str | None, SoapApplication] = {one.contract.namespace: one for one in applications}
+    served: dict[str, SoapApplication] = {request: one for one in applications for request in _requests(one)}
 
     def dispatch(environment: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environment["REQUEST_METHOD"]
@@ -134,23 +146,27 @@ def dispatcher(
     return dispatch
 
 
-def _choose(served: Mapping[str | None, SoapApplication], environment: WSGIEnvironment) -> tuple[SoapApplication, Head]:
+def _choose(served: Mapping[str, SoapApplication], environment: WSGIEnvironment) -> tuple[SoapApplication, Head]:
     """The application for the message in `environment`, and its head; raises ServiceFault if there is none."""
     root = _read_envelope(environment)
     head = read_head(root)
     if head.payload is None:
         raise ServiceFault("Anropet saknar innehåll: soap:Body är tom eller saknas.", side=Side.CLIENT)
-    application = served.get(head.contract)
-    if application is None or head.payload.tag != application.contract.request:
+    application = served.get(head.payload.tag)
+    if application is None:
         raise ServiceFault(
             "Tjänstekontraktet stöds inte här.",
             side=Side.CLIENT,
-            detail=f"{head.payload.tag} is not among: {', '.join(one.contract.request for one in served.values())}",
+            detail=f"{head.payload.tag} is not among: {', '.join(served)}",
         )
     reasons = application.check(head.payload) if application.check is not None else ()
     if reasons:
         raise ServiceFault("Anropet följer inte tjänstekontraktet.", side=Side.CLIENT, detail="\n".join(reasons))
     return application, head
+
+
+def _requests(application: SoapApplication) -> list[str]:
+    return [operation.request for operation in application.contract.operations]
 
 
 def _read_envelope(environment: WSGIEnvironment) -> etree._Element:
@@ -200,10 +216,20 @@ class _ElementProtocol(Soap11):  # type: ignore[misc]
 
     def serialize(self, ctx: Any, message: Any) -> None:
         if ctx.out_error is None:
-            ctx.out_document = envelope(ctx.out_object[0])
+            answer = ctx.out_object[0]
+            if isinstance(answer, Streamed):
+                # The bytes are ours already: spyne would hold the whole answer as a tree.
+                ctx.out_string = answer.chunks
+                ctx.transport.resp_headers.update(answer.headers)
+            else:
+                ctx.out_document = envelope(answer)
         else:
             fault = ctx.out_error.fault if isinstance(ctx.out_error, _Raised) else INTERNAL_FAULT
             ctx.out_document = fault_envelope(fault)
+
+    def create_out_string(self, ctx: Any, charset: str | None = None) -> None:
+        if ctx.out_string is None:
+            super().create_out_string(ctx, charset)
 
 
 def _logical_address(context: Any) -> Address:
@@ -221,11 +247,11 @@ def _extension_headers(environment: WSGIEnvironment) -> dict[str, str]:
     }
 
 
-def _answered(answer: Answer, call: Call, *, response: str) -> etree._Element:
+def _answered(answer: Answer, call: Call, *, response: str) -> etree._Element | Streamed:
     """What `answer` says to `call`; whatever else it raises leaves as the internal fault."""
     try:
         element = answer(call)
-        if element.tag != response:
+        if not isinstance(element, Streamed) and element.tag != response:
             raise TypeError(f"the service answered with {element.tag}, the contract says {response}")
         return element
     except ServiceFault as fault:

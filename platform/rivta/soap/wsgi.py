@@ -1,9 +1,10 @@
 """Bytes to a WSGI application and back, without a socket: how an asyncio server, or a test, calls one."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
@@ -29,10 +30,36 @@ class HttpAnswer:
     body: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """An answer whose body is made while it is read; `close` it, read or not."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    chunks: Iterator[bytes] = field(repr=False)
+    close: Callable[[], None]
+
+    @property
+    def is_whole(self) -> bool:
+        """Its length is known: it is made already."""
+        return any(name.lower() == "content-length" for name, _ in self.headers)
+
+
 def call(
     application: WSGIApplication, request: HttpRequest, *, extra: Mapping[str, object] | None = None
 ) -> HttpAnswer:
     """Calls `application` in this thread. `extra` is put into its environment under its own names."""
+    answering = begin(application, request, extra=extra)
+    try:
+        return HttpAnswer(answering.status, answering.headers, b"".join(answering.chunks))
+    finally:
+        answering.close()
+
+
+def begin(
+    application: WSGIApplication, request: HttpRequest, *, extra: Mapping[str, object] | None = None
+) -> Answering:
+    """The same, but the body is the caller's to read, in any thread."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
@@ -41,14 +68,13 @@ def call(
         return written.append
 
     chunks = application(_environment(request) | dict(extra or {}), start_response)
-    try:
-        written.extend(chunks)
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+    body = iter(chunks)
+    # PEP 3333: an application may start its response as late as when its first piece is asked for.
+    first = [] if started else list(islice(body, 1))
     status, headers = started[0]
-    return HttpAnswer(int(status[:3]), tuple(headers), b"".join(written))
+    return Answering(
+        int(status[:3]), tuple(headers), chain(written, first, body), getattr(chunks, "close", lambda: None)
+    )
 
 
 def status_line(status: HTTPStatus) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -182,6 +182,16 @@ class Authority:
             kind = _kind_of(old.public_key())
             return self._make(name, certificates.subject_of(old), self._validity(None, None, None), kind)
 
+    def renew_due(self, names: Iterable[str]) -> list[str]:
+        """Renews those of `names` whose certificate has run out or is about to; which ones. The revoked are left."""
+        wanted, now, renewed = set(names), self._clock(), []
+        for row in self.issued():
+            lives = row.state in (State.VALID, State.EXPIRED) and not row.superseded
+            if row.name in wanted and lives and now >= row.not_after - self._spare(row.not_after - row.not_before):
+                self.renew(row.name)
+                renewed.append(row.name)
+        return renewed
+
     def revoke(self, name_or_serial: str | int, reason: RevocationReason = RevocationReason.UNSPECIFIED) -> int:
         """Puts the certificate (current one of a name, or any by its serial number) on the list; its serial number.
 
@@ -249,6 +259,20 @@ class Authority:
             serialization.BestAvailableEncryption(password.encode()),
         )
 
+    def export_pem(self, name: str) -> bytes:
+        """Key, certificate and chain of `name` in one PEM file, the key unencrypted: for curl, Python, HAProxy."""
+        issued = self.find(name)
+        key = certificates.key_to_pem(self._read_key(issued.key))
+        return key + certificates.to_pem([self._read(issued.certificate), self._issuing, self._root])
+
+    def export_trust(self, *, password: str) -> bytes:
+        """The CA's certificates as PKCS#12, marked as trusted the way Java wants it: a trust store."""
+        marked = [
+            pkcs12.PKCS12Certificate(one, alias.encode())
+            for one, alias in ((self._issuing, "rivta-issuing"), (self._root, "rivta-root"))
+        ]
+        return pkcs12.serialize_java_truststore(marked, serialization.BestAvailableEncryption(password.encode()))
+
     def files(self, name: str) -> tuple[Path, Path]:
         """Where the current certificate of `name` and its key are, if it has been issued. Raises AuthorityError."""
         return self._path(name), self._issued / f"{name}.key"
@@ -260,8 +284,7 @@ class Authority:
             key = self._read_key(self.files(name)[1])
         except AuthorityError:
             return None
-        lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        spare = min(timedelta(days=self._profiles.function.renew_before_days), lifetime / 3)
+        spare = self._spare(certificate.not_valid_after_utc - certificate.not_valid_before_utc)
         good = (
             _same_subject(certificates.subject_of(certificate), subject)
             and certificate.not_valid_before_utc <= self._clock() < certificate.not_valid_after_utc - spare
@@ -271,6 +294,10 @@ class Authority:
             and certificate.serial_number not in self._revoked()
         )
         return self._describe(name, certificate) if good else None
+
+    def _spare(self, lifetime: timedelta) -> timedelta:
+        """How long before its end a certificate is replaced."""
+        return min(timedelta(days=self._profiles.function.renew_before_days), lifetime / 3)
 
     def _make(self, name: str, subject: Subject, validity: Validity, kind: KeyKind) -> Issued:
         signer = self._signer(self._issuing, "issuing")
@@ -391,6 +418,29 @@ class Authority:
             serial=certificate.serial_number,
             not_after=certificate.not_valid_after_utc,
         )
+
+
+def check_authorities(path: Path, *, now: datetime) -> None:
+    """Raises AuthorityError unless `path` is a PEM file of authorities' certificates that have not expired."""
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise AuthorityError(f"{path}: cannot be read: {error.strerror}; expected a CA's certificate") from error
+    except ValueError as error:
+        raise AuthorityError(f"{path}: holds no readable certificate; expected an authority's, in PEM") from error
+    for one in found:
+        subject = one.subject.rfc4514_string()
+        if not _may_issue(one):
+            raise AuthorityError(f"{path}: {subject} is no certificate authority; give the CA that issued it")
+        if now > one.not_valid_after_utc:
+            raise AuthorityError(f"{path}: {subject} expired on {one.not_valid_after_utc:%Y-%m-%d}; get its successor")
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
 
 
 def _make_folders(folder: Path) -> None:

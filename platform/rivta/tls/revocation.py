@@ -7,40 +7,67 @@ the certificate again, and OpenSSL would refuse every caller, ours too, the mome
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from enum import Enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from rivta.tls.certificates import revocation_lists_from_pem
 
+_PEM_BEGIN = b"-----BEGIN X509 CRL-----"
+_CLOCK_SKEW = timedelta(minutes=5)
+"""How far an authority's clock may be ahead of ours: RFC 5280 has a list begin to count at its thisUpdate."""
+
+_Key: TypeAlias = tuple[bytes, bytes]
+"""The DER of an issuer's name, and that of the part of its certificates that the list is about."""
+
 
 class RevocationError(ValueError):
     """A revocation list cannot be trusted or read; the text says which file, what is wrong and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListInForce:
+    """What is known of one list that is in force. Times in UTC."""
+
+    issuer: str
+    number: int | None
+    this_update: datetime
+    next_update: datetime | None
+    """When it is overdue; None when it does not say."""
+    serials: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """When what is known below an authority is overdue, and by whose list."""
+
+    moment: datetime | None
+    issuer: str
+
+
 class Revocations:
     """The verified revocation lists of one file: immutable, safe to share between threads."""
 
-    __slots__ = ("_revoked", "_revoked_issuers", "next_update", "path")
+    __slots__ = ("_due", "_lists", "_revoked", "_revoked_issuers", "authorities", "path")
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        revoked: Mapping[bytes, frozenset[int]],
-        revoked_issuers: frozenset[bytes],
-        next_update: datetime | None,
-    ) -> None:
+    def __init__(self, path: Path, *, authorities: list[x509.Certificate], lists: Mapping[_Key, ListInForce]) -> None:
+        """`lists` are verified, by issuer and scope."""
         self.path = path
-        self._revoked = MappingProxyType(dict(revoked))
-        self._revoked_issuers = revoked_issuers
-        self.next_update = next_update
-        """When the first of the lists is overdue, UTC; None when none of them says."""
+        self.authorities = MappingProxyType({one.subject.public_bytes(): _name(one.subject) for one in authorities})
+        """Whose certificates this file is to tell about: name in DER, and as text."""
+        self._lists = MappingProxyType(dict(lists))
+        revoked: dict[bytes, frozenset[int]] = {}
+        for (issuer, _), one in lists.items():
+            revoked[issuer] = revoked.get(issuer, frozenset()) | one.serials
+        self._revoked = MappingProxyType(revoked)
+        self._revoked_issuers = _revoked_authorities(authorities, revoked)
+        self._due = MappingProxyType({key: _due_below(key, authorities, self._lists) for key in revoked})
 
     @classmethod
     def load(cls, crl_path: Path, ca_path: Path) -> Revocations:
@@ -49,90 +76,77 @@ class Revocations:
         Raises RevocationError when a file is missing or damaged, a list is of an authority that is not in `ca_path`,
         its signature is wrong, or it does not answer by itself (a delta, an indirect or a partial list).
         """
-        authorities = _authorities(ca_path)
-        lists = _lists(crl_path)
-        for crl in lists:
+        authorities = authorities_in(ca_path)
+        lists: dict[_Key, ListInForce] = {}
+        for crl in _lists(crl_path):
             _verify(crl, authorities, crl_path, ca_path)
-        revoked: dict[bytes, frozenset[int]] = {}
-        for crl in lists:
-            issuer = crl.issuer.public_bytes()
-            revoked[issuer] = revoked.get(issuer, frozenset()) | {entry.serial_number for entry in crl}
-        return cls(
-            crl_path,
-            revoked=revoked,
-            revoked_issuers=_revoked_authorities(authorities, revoked),
-            next_update=min((crl.next_update_utc for crl in lists if crl.next_update_utc is not None), default=None),
-        )
+            key, found = (crl.issuer.public_bytes(), _scope(crl)), _described(crl, crl_path)
+            if (there := lists.get(key)) is None or _is_older(there, found):
+                lists[key] = found
+        return cls(crl_path, authorities=authorities, lists=lists)
+
+    @classmethod
+    def unread(cls, crl_path: Path, ca_path: Path) -> Revocations:
+        """What is known while there is no good list: nothing of anyone below the authorities in `ca_path`.
+
+        Raises RevocationError when `ca_path` cannot be read.
+        """
+        return cls(crl_path, authorities=authorities_in(ca_path), lists={})
 
     def is_revoked(self, issuer_key: bytes, serial: int) -> bool:
         """Whether the certificate, or the authority that issued it, is revoked: `Sender.issuer_key`, `Sender.serial`.
 
-        False also for an authority that has no list here: see `covers`.
+        False also for an authority that has no list here: see `doubt`.
         """
         return issuer_key in self._revoked_issuers or serial in self._revoked.get(issuer_key, ())
 
-    def covers(self, issuer_key: bytes) -> bool:
-        """Whether there is a list of this authority."""
-        return issuer_key in self._revoked
+    def doubt(self, issuer_key: bytes, now: datetime) -> str:
+        """Why it cannot be told whether a certificate of this authority is revoked; empty when it can.
 
-    def stale(self, now: datetime) -> bool:
-        """Whether a list is overdue, so that newer revocations may be missing."""
-        return self.next_update is not None and now > self.next_update
+        A list counts that is overdue, of the authority or of one above it, and one that is missing.
+        """
+        due = self._due.get(issuer_key)
+        if due is None:
+            return f"there is no readable revocation list of {self.authorities.get(issuer_key, 'its issuer')}"
+        if due.moment is not None and now > due.moment:
+            return f"the revocation list of {due.issuer} is overdue since {due.moment:%Y-%m-%d %H:%M} UTC"
+        return ""
+
+    def doubts(self, now: datetime) -> list[str]:
+        """What `doubt` says of the lists that are overdue, each once; and when there is no list at all."""
+        if not self._lists:
+            return [f"there is no readable revocation list of {name}" for name in self.authorities.values()]
+        return list(dict.fromkeys(words for key in self._due if (words := self.doubt(key, now))))
+
+    def check_follows(self, before: Revocations, *, now: datetime) -> None:
+        """Raises RevocationError if this is no successor of `before`: a list is gone or older, or of the future."""
+        for one in self:
+            if one.this_update > now + _CLOCK_SKEW:
+                raise RevocationError(
+                    f"{self.path}: the list of {one.issuer} is of {one.this_update:%Y-%m-%d %H:%M} UTC, which is "
+                    "yet to come; set this machine's clock right, or get the list again"
+                )
+        for key, old in before._lists.items():
+            if key[0] not in self.authorities:
+                continue
+            new = self._lists.get(key)
+            if new is None:
+                raise RevocationError(f"{self.path}: the list of {old.issuer} is gone from it; put it back")
+            if _is_older(new, old):
+                raise RevocationError(
+                    f"{self.path}: the list of {new.issuer} ({_dated(new)}) is older than the one in force "
+                    f"({_dated(old)}); get the newest, or restart the platform if this is meant"
+                )
+
+    def __iter__(self) -> Iterator[ListInForce]:
+        return iter(self._lists.values())
 
     def __len__(self) -> int:
         return sum(len(serials) for serials in self._revoked.values())
 
 
-class Refresh(Enum):
-    """What came of looking at the file again."""
-
-    UNCHANGED = "unchanged"
-    RELOADED = "reloaded"
-    KEPT = "kept the last good list"
-
-
-class RevocationFile:
-    """The lists in force from a file that is replaced now and then. Not for several threads at once."""
-
-    def __init__(self, crl_path: Path, ca_path: Path) -> None:
-        """Raises RevocationError when there is no good list to start from."""
-        self._paths = (crl_path, ca_path)
-        self._seen = _fingerprint(self._paths)
-        self.current = Revocations.load(crl_path, ca_path)
-        self.problem: str | None = None
-        """Why the file as it is now is not in force; None when it is."""
-
-    def refresh(self) -> Refresh:
-        """Reads the file again if it, or the authorities' file, has changed; a bad one changes nothing but `problem`.
-
-        Two calls of `stat` when nothing has changed. A list of 100,000 entries takes a third of a second: a
-        large one is refreshed in a thread.
-        """
-        seen = _fingerprint(self._paths)
-        if seen == self._seen and self.problem is None:
-            return Refresh.UNCHANGED
-        try:
-            current = Revocations.load(*self._paths)
-        except RevocationError as error:
-            self.problem = str(error)
-            return Refresh.KEPT
-        self.current, self.problem, self._seen = current, None, seen
-        return Refresh.RELOADED
-
-
-def _fingerprint(paths: Iterable[Path]) -> tuple[tuple[int, ...] | None, ...]:
-    return tuple(_stat(path) for path in paths)
-
-
-def _stat(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _authorities(path: Path) -> list[x509.Certificate]:
+def authorities_in(path: Path) -> list[x509.Certificate]:
+    """The authorities in a trust file (PEM). Raises RevocationError when it cannot be read."""
     data = _read(path, "the authorities' certificates in PEM")
     try:
         return x509.load_pem_x509_certificates(data)
@@ -143,13 +157,18 @@ def _authorities(path: Path) -> list[x509.Certificate]:
 def _lists(path: Path) -> list[x509.CertificateRevocationList]:
     data = _read(path, "revocation lists; `rivta cert crl` makes them for the development CA")
     try:
-        return revocation_lists_from_pem(data) or [x509.load_der_x509_crl(data)]
+        lists = revocation_lists_from_pem(data) or [x509.load_der_x509_crl(data)]
     except ValueError as error:
         raise RevocationError(f"{path}: damaged, or not a revocation list in PEM or DER ({error})") from error
+    if data.count(_PEM_BEGIN) > len(lists):
+        raise RevocationError(f"{path}: damaged: it ends within a list; get the list again")
+    return lists
 
 
 def _read(path: Path, expected: str) -> bytes:
     try:
+        if path.is_fifo():  # reading would wait for whoever writes, and no list would be looked at any more
+            raise RevocationError(f"{path}: is a pipe; expected {expected}")
         return path.read_bytes()
     except OSError as error:
         raise RevocationError(
@@ -161,7 +180,7 @@ def _verify(
     crl: x509.CertificateRevocationList, authorities: list[x509.Certificate], crl_path: Path, ca_path: Path
 ) -> None:
     named = [authority for authority in authorities if authority.subject == crl.issuer]
-    issuer = crl.issuer.rfc4514_string()
+    issuer = _name(crl.issuer)
     if not named:
         raise RevocationError(f"{crl_path}: list of {issuer}, which is not among the authorities in {ca_path}")
     if not any(_signed_by(crl, authority) for authority in named):
@@ -188,6 +207,49 @@ def _signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate)
         return False
 
 
+def _described(crl: x509.CertificateRevocationList, path: Path) -> ListInForce:
+    try:
+        serials = frozenset(entry.serial_number for entry in crl)
+    except ValueError as error:
+        raise RevocationError(f"{path}: an entry of the list of {_name(crl.issuer)} cannot be read") from error
+    return ListInForce(
+        issuer=_name(crl.issuer),
+        number=_number(crl),
+        this_update=crl.last_update_utc,
+        next_update=crl.next_update_utc,
+        serials=serials,
+    )
+
+
+def _scope(crl: x509.CertificateRevocationList) -> bytes:
+    """What the list is about: an authority may have several, each for a part of its certificates."""
+    try:
+        return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value.public_bytes()
+    except x509.ExtensionNotFound:
+        return b""
+
+
+def _number(crl: x509.CertificateRevocationList) -> int | None:
+    try:
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _is_older(one: ListInForce, other: ListInForce) -> bool:
+    numbered = one.number is not None and other.number is not None and one.number < other.number
+    return numbered or one.this_update < other.this_update
+
+
+def _dated(one: ListInForce) -> str:
+    number = "" if one.number is None else f"number {one.number}, "
+    return f"{number}{one.this_update:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _name(name: x509.Name) -> str:
+    return name.rfc4514_string()
+
+
 def _revoked_authorities(
     authorities: list[x509.Certificate], revoked: Mapping[bytes, frozenset[int]]
 ) -> frozenset[bytes]:
@@ -203,3 +265,15 @@ def _revoked_authorities(
         if found <= names:
             return frozenset(names)
         names |= found
+
+
+def _due_below(issuer_key: bytes, authorities: list[x509.Certificate], lists: Mapping[_Key, ListInForce]) -> _Due:
+    """The first moment at which a list of the authority, or of one above it, is overdue."""
+    above = {issuer_key}
+    while True:
+        found = {one.issuer.public_bytes() for one in authorities if one.subject.public_bytes() in above}
+        if found <= above:
+            break
+        above |= found
+    due = [(one.next_update, one.issuer) for (key, _), one in lists.items() if key in above and one.next_update]
+    return _Due(*min(due)) if due else _Due(None, "")

@@ -1,0 +1,1 @@
+"""Connecting a system: what its endpoint must be able to, and what to write into the tables."""
