@@ -118,6 +118,8 @@ class Fixed:
             ("monitoring", "catalogue"), f"unix:{Home(state).sockets / f'{name}.sock'}"
         )
         settings["validation"] = settings.get("validation", {}) | {"request": "reject", "response": "off"}
+        # All load comes from one sender, who would have to leave some of the places to others.
+        settings["limits"] = settings.get("limits", {}) | {"in_flight_per_producer": 128}
         file = self.folder / f"{name}.toml"
         file.write_text(to_toml(settings), encoding="utf-8")
         return file
