@@ -16,10 +16,13 @@ async def serve(child: Child, notes: Path) -> None:
     servers = [await asyncio.start_server(_answer, sock=one, backlog=BACKLOG) for one in child.listeners.values()]
     child.ready()
     await child.stopped()
+    # Who was accepted is answered; asyncio drops those of a server that was closed before it came to them.
+    for one in child.listeners.values():
+        asyncio.get_running_loop().remove_reader(one)
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
     for server in servers:
         server.close()
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:  # who was accepted is answered
-        await asyncio.wait(others)
     with notes.open("a") as file:
         file.write(f"{os.getpid()} stopped\n")
 
