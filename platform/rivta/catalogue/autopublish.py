@@ -314,7 +314,11 @@ class Autopublisher:
         return self._result(State.REFUSED, refusal, errors=self.hsa_problems) if refusal else result
 
     def read(self, version: HsaVersion | None, now: datetime) -> Report:
-        """Read the draft as it is now and look it through, with the tree of `version`."""
+        """Read the draft as it is now and look it through, with the tree of `version`. Raises OSError, ValueError.
+
+        Never half an import: one that was interrupted is finished first.
+        """
+        finish([self._folders.draft])
         self.reading = read_draft(
             self._folders.draft, contracts=self._contracts(), relative_to=self._folders.draft.parent
         )

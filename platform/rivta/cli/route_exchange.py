@@ -276,7 +276,11 @@ class _Target:
         from rivta.catalogue.exchange.draft_folder import look
         from rivta.catalogue.exchange.saving import finish
 
-        if finish([self.folder]):
+        try:
+            finished = finish([self.folder])
+        except OSError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+        if finished:
             click.echo("an earlier import was interrupted while it wrote: finished now", err=True)
         with _busy(f"reading {self.folder}"):
             return look(self.folder, contracts=contracts)

@@ -2,15 +2,15 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rivta.catalogue.autopublish import Autopublisher, Folders
+from rivta.catalogue.autopublish import Autopublisher, Folders, State
 from rivta.catalogue.exchange import saving
-from rivta.catalogue.exchange.saving import JOURNAL, SaveRefused, finish, save
+from rivta.catalogue.exchange.saving import JOURNAL, BadJournal, SaveRefused, finish, save
 from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.files import write_file
 from rivta.store.engine import open_database
@@ -119,24 +119,70 @@ def test_a_journal_names_what_is_staged_and_where_it_goes(folders: tuple[Path, P
     assert (folders[0] / "a.yaml").read_bytes() == b"new"
 
 
-def test_a_keeper_finishes_what_an_import_began_before_it_reads(tmp_path: Path) -> None:
-    """Otherwise a machine that stopped between two renames would publish half an import."""
-    folder = tmp_path / "national"
-    folder.mkdir()
-    content = b"components: {SE2321000016-A: {name: a}}\n"
-    (folder / ".a.yaml.staged").write_bytes(content)
-    plan = {"files": [[str(folder / ".a.yaml.staged"), str(folder / "a.yaml"), saving._digest(content)]]}
-    (folder / JOURNAL).write_text(json.dumps(plan))
+def test_a_file_that_is_a_link_stays_one(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "link.yaml").symlink_to(folders[0] / "a.yaml")
+    save({folders[1] / "link.yaml": b"new"}, before={folders[1] / "link.yaml": b"old"})
+    assert (folders[1] / "link.yaml").is_symlink()
+    assert (folders[0] / "a.yaml").read_bytes() == b"new"
+    assert leftovers(folders) == []
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"files": 1}', '{"files": [["a"]]}', '{"files": [[1, 2, 3]]}'])
+def test_what_is_no_journal_is_named_and_changes_nothing(folders: tuple[Path, Path], text: str) -> None:
+    (folders[0] / JOURNAL).write_text(text)
+    with pytest.raises(BadJournal, match=rf"national/{JOURNAL}: is no journal"):
+        finish(folders)
+    assert contents(folders) == {b"old"}
+
+
+def test_a_journal_that_came_with_a_folder_replaces_nothing_elsewhere(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "authorized_keys"
+    elsewhere.write_bytes(b"mine")
+    staged = folders[0] / ".authorized_keys.staged"
+    staged.write_bytes(b"theirs")
+    plan = {"files": [[str(staged), str(elsewhere), saving._digest(b"theirs")]]}
+    (folders[0] / JOURNAL).write_text(json.dumps(plan))
+    with pytest.raises(BadJournal):
+        finish(folders)
+    assert elsewhere.read_bytes() == b"mine"
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Autopublisher]:
+    """Of the draft in `national`."""
     engine = open_database(f"sqlite:///{tmp_path / 'db.sqlite'}")
-    keeper = Autopublisher(
-        Folders(folder, None, tmp_path / "tables"),
+    yield Autopublisher(
+        Folders(tmp_path / "national", None, tmp_path / "tables"),
         Publications(engine),
         HsaVersions(engine),
         contracts_in_force,
         variables={},
     )
-    keeper.start(NOW)
     engine.dispose()
-    assert (folder / "a.yaml").read_bytes() == content
-    assert keeper.report is not None
-    assert [row.name for row in keeper.report.draft.components] == ["a"]
+
+
+def test_a_keeper_tells_of_a_bad_journal_and_publishes_nothing_meanwhile(
+    folders: tuple[Path, Path], keeper: Autopublisher
+) -> None:
+    for path in folders[0].iterdir():
+        path.write_text("components: {SE2321000016-A: {name: a}}\n")
+    (folders[0] / JOURNAL).write_text("no JSON")
+    assert keeper.start(NOW).state is State.UNAVAILABLE
+    assert "is no journal of an import" in str(keeper.problem)
+    (folders[0] / JOURNAL).unlink()
+    assert keeper.look(NOW).state is State.SWITCHED
+
+
+def test_a_keeper_finishes_what_an_import_began_before_it_reads(
+    folders: tuple[Path, Path], keeper: Autopublisher
+) -> None:
+    """Otherwise a machine that stopped between two renames would publish half an import."""
+    content = b"components: {SE2321000016-A: {name: a}}\n"
+    staged = folders[0] / ".a.yaml.staged"
+    staged.write_bytes(content)
+    plan = {"files": [[str(staged), str(folders[0] / "a.yaml"), saving._digest(content)]]}
+    (folders[0] / JOURNAL).write_text(json.dumps(plan))
+    keeper.start(NOW)
+    assert (folders[0] / "a.yaml").read_bytes() == content

@@ -6,6 +6,7 @@ is about to read or write a draft calls `finish` first.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,20 @@ class SaveRefused(ValueError):
     """Nothing was written: somebody else changed a file meanwhile."""
 
 
+class BadJournal(OSError):
+    """What stands in the place of the journal was not written by `save`: nothing is done on its word.
+
+    A folder of tables may come from anywhere; its files must not say what else on this machine is replaced.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        advice = "is no journal of an import into its folder: look at what it names, then remove it"
+        super().__init__(errno.EINVAL, advice, str(journal))
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 def save(files: Mapping[Path, bytes], *, before: Mapping[Path, bytes | None]) -> None:
     """Put new contents in place of those that `before` says (None: no file). All folders must exist.
 
@@ -32,12 +47,10 @@ def save(files: Mapping[Path, bytes], *, before: Mapping[Path, bytes | None]) ->
     staged: dict[Path, Path] = {}
     try:
         for path, content in files.items():
-            staged[path] = path.with_name(f".{path.name}{_STAGED}")
+            staged[path] = _staged(path.resolve())  # a link stays one
             write_file(staged[path], content, mode=_mode(path))
         _refuse_changed(before)
-        plan = {
-            "files": [[str(new.resolve()), str(path.resolve()), _digest(files[path])] for path, new in staged.items()]
-        }
+        plan = {"files": [[str(new), str(path.resolve()), _digest(files[path])] for path, new in staged.items()]}
         for folder in folders:
             write_file(folder / JOURNAL, json.dumps(plan).encode(), mode=0o600)
     except BaseException:
@@ -51,17 +64,15 @@ def save(files: Mapping[Path, bytes], *, before: Mapping[Path, bytes | None]) ->
 def finish(folders: Iterable[Path]) -> bool:
     """Do what is left of a save that was interrupted; whether there was any.
 
-    The first journal that is written decides: all that it names is staged and on the disk by then. Raises OSError.
+    The first journal that is written decides: all that it names is staged and on the disk by then. Raises OSError,
+    BadJournal among them.
     """
     did = False
     for folder in folders:
-        journal = folder / JOURNAL
-        try:
-            plan = json.loads(journal.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        places = _plan(folder / JOURNAL)
+        if places is None:
             continue
         did = True
-        places = [(Path(staged), Path(path), digest) for staged, path, digest in plan["files"]]
         for staged, path, digest in places:
             # What is not staged any more is in place already. What is staged otherwise is of a later save.
             # Whoever saves and whoever reads may do this at the same time.
@@ -74,6 +85,25 @@ def finish(folders: Iterable[Path]) -> bool:
             (parent / JOURNAL).unlink(missing_ok=True)
             sync(parent)
     return did
+
+
+def _plan(journal: Path) -> list[tuple[Path, Path, str]] | None:
+    """What is staged, where it goes, and the digest of what it must be; None without a journal."""
+    try:
+        written = journal.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        places = [(Path(staged), Path(path), str(digest)) for staged, path, digest in json.loads(written)["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadJournal(journal) from error
+    if any(staged != _staged(path) for staged, path, _ in places):
+        raise BadJournal(journal)
+    return places
+
+
+def _staged(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_STAGED}")
 
 
 def _refuse_changed(before: Mapping[Path, bytes | None]) -> None:
