@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from rivta.contracts.current import CurrentContracts
 from rivta.run.admin import Kept, admin_application
 from rivta.run.admin_door import door
 
@@ -61,10 +62,13 @@ class _Uncountable:
             404,
             "there is no publication 99999999999999999999",
         ),
+        ("/calls/counts?newest=", 400, "newest='': a number from 1 to 1000000"),
+        ("/tables/unused?months=121", 400, "months='121': a number from 1 to 120"),
     ],
 )
 async def test_a_value_beyond_every_calendar_and_counter_is_refused(path: str, status: int, detail: str) -> None:
     kept = SimpleNamespace(
+        contracts=CurrentContracts(None),
         publications=_Uncountable(),
         hsa_versions=SimpleNamespace(newest=lambda: None),
         settings=SimpleNamespace(variables={}),

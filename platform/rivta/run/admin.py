@@ -33,11 +33,9 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
 from rivta.contracts.current import CurrentContracts
-from rivta.contracts.installed import UnknownContract
 from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
-from rivta.run.admin_request import instant as _instant
-from rivta.run.admin_request import limit as _limit
+from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
 from rivta.run.admin_tables import TABLE_PATHS, TablesApi
 from rivta.run.figures import all_figures, platform_expiries
 from rivta.run.settings import Settings
@@ -273,13 +271,13 @@ class _Api:
         missing = [name for name in ("sender", "contract", "logical_address") if not asked.get(name)]
         if missing:
             raise web.HTTPBadRequest(text=f"say {' and '.join(missing)} in the query")
-        now = _instant(asked.get("at"), "at") or self._kept.now()
+        now = instant(asked.get("at"), "at") or self._kept.now()
         return web.json_response(
             await asyncio.to_thread(
                 self._explain,
                 asked.get("publication"),
                 sender=asked["sender"],
-                contract=self._namespace(asked["contract"]),
+                contract=contract_namespace(self._kept.contracts, asked["contract"]),
                 logical_address=asked["logical_address"],
                 now=now,
             )
@@ -322,13 +320,7 @@ class _Api:
     def _content(self, publication: str) -> bytes:
         publisher = self._kept.autopublisher
         if publication == "draft":
-            if publisher.report is None:
-                raise web.HTTPNotFound(text="this platform has no draft")
-            if publisher.report.errors:
-                raise web.HTTPConflict(
-                    text=f"the draft has errors, the first: {publisher.report.errors[0]}; /tables/lint lists them"
-                )
-            return contents.encode(publisher.report.draft)
+            return contents.encode(sound_draft(publisher.report))
         try:
             return self._kept.publications.content(int(publication))
         except ValueError as error:
@@ -357,8 +349,8 @@ class _Api:
         contract = request.query.get("contract")
         return {
             "address": request.query.get("logical_address"),
-            "contract": self._namespace(contract) if contract else None,
-            "limit": _limit(request, 1000),
+            "contract": contract_namespace(self._kept.contracts, contract) if contract else None,
+            "limit": limit(request, 1000),
         }
 
     async def lint(self, _request: web.Request) -> web.StreamResponse:
@@ -377,9 +369,9 @@ class _Api:
         asked = request.query
         found = await asyncio.to_thread(
             lambda: self._kept.call_log.search(
-                since=_instant(asked.get("since"), "since"),
-                until=_instant(asked.get("until"), "until"),
-                limit=_limit(request, 100),
+                since=instant(asked.get("since"), "since"),
+                until=instant(asked.get("until"), "until"),
+                limit=limit(request, 100),
                 **{name: asked.get(name) for name in _CALL_FILTERS},
             )
         )
@@ -417,14 +409,6 @@ class _Api:
         if table is None:
             raise web.HTTPServiceUnavailable(text="no table has ever been published")
         return table
-
-    def _namespace(self, text: str) -> str:
-        if text.startswith("urn:"):
-            return text
-        try:
-            return str(self._kept.contracts.contracts.find(text).namespace)
-        except UnknownContract as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
 
 
 def _moment(text: object) -> datetime | None:

@@ -20,9 +20,8 @@ from rivta.catalogue.preview import Calls, Side, preview, preview_calls
 from rivta.catalogue.reach import Reached, Used, narrowed, places, reach, unused
 from rivta.catalogue.rows import Draft
 from rivta.catalogue.sides import opened_side
-from rivta.contracts.installed import UnknownContract
 from rivta.run.admin_door import ApiPath
-from rivta.run.admin_request import instant
+from rivta.run.admin_request import contract_namespace, instant, number, sound_draft
 
 if TYPE_CHECKING:
     from rivta.run.admin import Kept
@@ -78,7 +77,7 @@ class PreviewApi:
     async def preview(self, request: web.Request) -> web.StreamResponse:
         asked = request.query
         now = instant(asked.get("at"), "at") or self._kept.now()
-        calls = _number(asked.get("calls"), "calls", _CALLS, _MOST_CALLS)
+        calls = number(request, "calls", _CALLS, _MOST_CALLS)
         return await self._answer(
             lambda: self._preview(
                 base=asked.get("base"),
@@ -97,13 +96,13 @@ class PreviewApi:
             raise web.HTTPBadRequest(text="say logical_address in the query")
         contract = asked.get("contract")
         now = instant(asked.get("at"), "at") or self._kept.now()
-        namespace = self._namespace(contract) if contract else None
+        namespace = contract_namespace(self._kept.contracts, contract) if contract else None
         return await self._answer(
             lambda: self._reach(address, namespace, asked.get("consumer"), asked.get("publication"), now)
         )
 
     async def unused(self, request: web.Request) -> web.StreamResponse:
-        months = _number(request.query.get("months"), "months", 6, _MOST_MONTHS)
+        months = number(request, "months", 6, _MOST_MONTHS)
         return await self._answer(lambda: self._unused(months))
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
@@ -111,7 +110,7 @@ class PreviewApi:
         return await self._answer(lambda: self._snapshot(asked.get("publication"), asked.get("hsa")))
 
     async def counts(self, request: web.Request) -> web.StreamResponse:
-        newest = _number(request.query.get("newest"), "newest", _CALLS, _MOST_CALLS)
+        newest = number(request, "newest", _CALLS, _MOST_CALLS)
         return await self._answer(lambda: self._counts(newest))
 
     async def _answer(self, find: Callable[[], dict[str, Any]]) -> web.StreamResponse:
@@ -233,19 +232,12 @@ class PreviewApi:
         """The table of a publication by number, the draft, or what is in force (None)."""
         kept = self._kept
         if publication == "draft":
-            report = kept.autopublisher.report
-            if report is None:
-                raise web.HTTPNotFound(text="this platform has no draft")
-            if report.errors:
-                raise web.HTTPConflict(
-                    text=f"the draft has errors, the first: {report.errors[0]}; /tables/lint lists them"
-                )
-            return _Named("draft", report.draft)
-        number = self._in_force() if publication is None else _publication_number(publication)
+            return _Named("draft", sound_draft(kept.autopublisher.report))
+        wanted = self._in_force() if publication is None else _publication_number(publication)
         try:
-            return _Named(f"publication {number}", contents.decode(kept.publications.content(number)))
+            return _Named(f"publication {wanted}", contents.decode(kept.publications.content(wanted)))
         except LookupError as error:
-            raise web.HTTPNotFound(text=f"there is no publication {number}") from error
+            raise web.HTTPNotFound(text=f"there is no publication {wanted}") from error
 
     def _in_force(self) -> int:
         table = self._kept.table.table
@@ -272,26 +264,10 @@ class PreviewApi:
         except LookupError as error:
             raise web.HTTPNotFound(text=str(error)) from error
 
-    def _namespace(self, text: str) -> str:
-        if text.startswith("urn:"):
-            return text
-        try:
-            return str(self._kept.contracts.contracts.find(text).namespace)
-        except UnknownContract as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
-
 
 def _publication_number(text: str, name: str = "publication") -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise web.HTTPBadRequest(text=f"{name}={text!r}: a number" + (" or draft" if name == "publication" else ""))
-    return int(text)
-
-
-def _number(text: str | None, name: str, default: int, most: int) -> int:
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= most:
-        raise web.HTTPBadRequest(text=f"{name}={text!r}: a number from 1 to {most}")
     return int(text)
 
 

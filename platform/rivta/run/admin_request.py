@@ -1,4 +1,4 @@
-"""What a request to an admin API says, read with every mistake told: numbers, times, digests, JSON bodies."""
+"""What a request to an admin API says, every mistake told: numbers, times, contracts, digests, JSON bodies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
+from rivta.catalogue.lint import Report
+from rivta.catalogue.rows import Draft
+from rivta.contracts.current import CurrentContracts
+from rivta.contracts.installed import UnknownContract
 from rivta.run.admin_door import Refusal
 
 MOST_ROWS = 10_000
@@ -20,10 +24,34 @@ _DIGITS_OF_A_NUMBER = 9
 
 def limit(request: web.Request, default: int) -> int:
     """How many are wanted at most."""
-    text = request.query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MOST_ROWS:
-        raise web.HTTPBadRequest(text=f"limit={text!r}: a number from 1 to {MOST_ROWS}")
+    return number(request, "limit", default, MOST_ROWS)
+
+
+def number(request: web.Request, name: str, default: int, most: int) -> int:
+    """The number from 1 to `most` in a query parameter; `default` without it."""
+    text = request.query.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= most:
+        raise web.HTTPBadRequest(text=f"{name}={text!r}: a number from 1 to {most}")
     return int(text)
+
+
+def contract_namespace(current: CurrentContracts, text: str) -> str:
+    """The namespace of the contract meant; one that is not installed may be named by its namespace."""
+    if text.startswith("urn:"):
+        return text
+    try:
+        return str(current.contracts.find(text).namespace)
+    except UnknownContract as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+
+
+def sound_draft(report: Report | None) -> Draft:
+    """The draft as it was last read, if there is one that could be published."""
+    if report is None:
+        raise web.HTTPNotFound(text="this platform has no draft")
+    if report.errors:
+        raise web.HTTPConflict(text=f"the draft has errors, the first: {report.errors[0]}; /tables/lint lists them")
+    return report.draft
 
 
 def instant(text: str | None, name: str) -> datetime | None:
