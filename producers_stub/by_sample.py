@@ -8,7 +8,7 @@ from functools import cached_property
 from lxml import etree
 
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract, Operation
+from rivta.contracts.domain import Contract, Operation
 from rivta.contracts.generation import CannotGenerate, generate
 from rivta.soap.identifiers import ContractNamespace
 from rivta.soap.service import Call, ServiceFault

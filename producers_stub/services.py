@@ -13,7 +13,7 @@ from lxml import etree
 from producers_stub.answers import StubProducer
 from producers_stub.by_sample import SampleAnswer
 from producers_stub.world import Producer
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.contracts.wsdl import UnknownSchema, find_by_path, schema, wsdl

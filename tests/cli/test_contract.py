@@ -13,7 +13,7 @@ from lxml import etree
 from rivta import shipped
 from rivta.cli.contract import command
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import compile_schema
 from rivta.soap import namespaces

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rivta.contracts.archive import Contract, read_domain
+from rivta.contracts.domain import Contract, read_domain
 
 NAMESPACE = "urn:riv:test:asking:AskResponder:{major}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from rivta.contracts.archive import imported_files, read_contract_file
+from rivta.contracts.domain import imported_files, read_contract_file
 
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 

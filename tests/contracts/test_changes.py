@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, read_domain
 from rivta.contracts.changes import Change, Difference, compare, compare_contracts
+from rivta.contracts.domain import Contract, read_domain
 from rivta.contracts.generation import CannotGenerate, generate
 from rivta.contracts.installed import Contracts
 from rivta.contracts.tree import load_schema, message_tree

@@ -8,8 +8,8 @@ import pytest
 
 from rivta import shipped
 from rivta.contracts import validation
-from rivta.contracts.archive import ContractFileError
 from rivta.contracts.current import CurrentContracts
+from rivta.contracts.domain import ContractFileError
 from rivta.contracts.installation import install, remove
 from rivta.contracts.installed import MARKER, Contracts
 from rivta.soap import namespaces

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Message, Validators, compile_schema
 from rivta.contracts.verdict import Verdict

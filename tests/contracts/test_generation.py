@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, ContractFileError, read_domain
+from rivta.contracts.domain import Contract, ContractFileError, read_domain
 from rivta.contracts.generation import CannotGenerate, generate
 from rivta.contracts.installed import Contracts
 from rivta.contracts.samples import PATIENT

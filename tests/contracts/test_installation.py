@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rivta import shipped
 from rivta.contracts import installation, samples, sources, wsdl
-from rivta.contracts.archive import Contract, ContractFileError
+from rivta.contracts.domain import Contract, ContractFileError
 from rivta.contracts.installation import CannotInstall, Installed, SourceRefused, install, remove
 from rivta.contracts.installed import MARKER, RELEASES, Contracts, UnknownContract
 from rivta.contracts.validation import Message, Validators

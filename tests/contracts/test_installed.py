@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rivta import shipped
-from rivta.contracts.archive import ContractFileError
+from rivta.contracts.domain import ContractFileError
 from rivta.contracts.installed import Contracts, UnknownContract
 from rivta.soap import namespaces
 

@@ -16,7 +16,7 @@ from lxml import etree
 
 from rivta import shipped
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract, Operation, imported_files, read_contract_file, read_domain
+from rivta.contracts.domain import Contract, Operation, imported_files, read_contract_file, read_domain
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import compile_schema
 from rivta.soap.head import read_head

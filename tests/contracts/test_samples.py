@@ -8,7 +8,7 @@ from lxml import etree
 
 from rivta import shipped
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract, read_domain
+from rivta.contracts.domain import Contract, read_domain
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap.head import read_head

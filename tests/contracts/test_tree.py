@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, ContractFileError
+from rivta.contracts.domain import Contract, ContractFileError
 from rivta.contracts.installed import Contracts
 from rivta.contracts.tree import (
     Attribute,

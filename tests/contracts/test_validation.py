@@ -8,7 +8,7 @@ from lxml import etree
 
 from rivta import shipped
 from rivta.contracts import samples
-from rivta.contracts.archive import ContractFileError
+from rivta.contracts.domain import ContractFileError
 from rivta.contracts.installed import Contracts, UnknownContract
 from rivta.contracts.validation import Message, Validators, check_fault, compile_schema, fault_in
 from rivta.contracts.verdict import Verdict

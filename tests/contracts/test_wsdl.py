@@ -9,7 +9,7 @@ from zeep import Client
 from zeep.transports import Transport
 
 from rivta.contracts import samples, wsdl
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.soap import namespaces
 from rivta.soap.identifiers import Profile

@@ -15,7 +15,7 @@ from zeep.exceptions import Fault
 from zeep.transports import Transport
 
 from rivta.contracts import samples, wsdl
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.soap.identifiers import Profile
 from rivta.soap.xml import parse_xml

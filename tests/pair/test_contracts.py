@@ -8,7 +8,7 @@ import pytest
 
 from rivta import shipped
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract, read_domain
+from rivta.contracts.domain import Contract, read_domain
 from rivta.soap.head import read_head
 from rivta.soap.xml import parse_xml
 from tests.contracts.releases import written, zipped

@@ -10,8 +10,8 @@ from producers_stub.journals import load_journals
 from producers_stub.services import Applications
 from producers_stub.world import CONTRACTS, World
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract, Operation
 from rivta.contracts.current import CurrentContracts
+from rivta.contracts.domain import Contract, Operation
 from rivta.contracts.installation import install
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators, fault_in

@@ -15,7 +15,7 @@ from zeep.helpers import serialize_object
 from zeep.transports import Transport
 
 from rivta.catalogue.table import Table
-from rivta.contracts.archive import Contract, read_domain
+from rivta.contracts.domain import Contract, read_domain
 from rivta.contracts.samples import sample_file
 from rivta.contracts.validation import compile_schema
 from rivta.run.tak_pages import PATHS, served_documents

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import requests
 
     from rivta.cli.trace import Certificate, Trace
-    from rivta.contracts.archive import Contract
+    from rivta.contracts.domain import Contract
     from rivta.run.endpoints import Endpoints, Identity
     from rivta.run.home import Home
 

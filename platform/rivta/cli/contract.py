@@ -11,7 +11,7 @@ import click
 from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
-    from rivta.contracts.archive import Contract, Operation
+    from rivta.contracts.domain import Contract, Operation
     from rivta.contracts.installation import Installed
     from rivta.contracts.installed import Contracts
     from rivta.contracts.tree import Node
@@ -51,7 +51,7 @@ def show(contract: str, home: str | None, as_json: bool) -> None:
 
     CONTRACT is GetDiagnosis, GetDiagnosis:2 or the whole namespace.
     """
-    from rivta.contracts.archive import address_entries
+    from rivta.contracts.domain import address_entries
 
     found = _find(installed(home), contract)
     shown = _summary(found, home) | {
@@ -132,7 +132,7 @@ def sample(
     It is the sample that the contract came with, else or with --generated one made from the schema alone.
     """
     from rivta.contracts import samples
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.generation import CannotGenerate
 
     found = _find(installed(home), contract)
@@ -179,8 +179,8 @@ def diff(old: str, new: str, home: str | None, as_json: bool) -> None:
     from contextlib import ExitStack
 
     from rivta.cli.contract_output import difference_json, print_difference
-    from rivta.contracts.archive import ContractFileError
     from rivta.contracts.changes import compare_contracts
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installation import CannotInstall, SourceRefused
 
     contracts = installed(home)
@@ -214,7 +214,7 @@ def add(sources: tuple[Path, ...], home: str | None, as_json: bool) -> None:
     contracts up by themselves.
     """
     from rivta.cli.contract_output import print_installed, progress
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installation import CannotInstall, SourceRefused, install
     from rivta.run.home import HomeError, resolve
 
@@ -239,7 +239,7 @@ def add(sources: tuple[Path, ...], home: str | None, as_json: bool) -> None:
 def remove(contract: str, home: str | None, as_json: bool) -> None:
     """Remove a contract that was installed; one that comes with the program counts again."""
     from rivta.contracts import installation
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installation import CannotInstall
     from rivta.contracts.installed import UnknownContract
     from rivta.run.home import resolve
@@ -265,7 +265,7 @@ def remove(contract: str, home: str | None, as_json: bool) -> None:
 
 def installed(home: str | None) -> Contracts:
     """The shipped contracts and those of a pair's folder; ClickException when one cannot be used."""
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installed import Contracts
     from rivta.run.home import resolve
 
@@ -319,7 +319,7 @@ def _profiles(contract: Contract) -> list[str]:
 
 def _files(contract: Contract) -> list[Any]:
     """Every file that defines the contract: its WSDLs, its schema, and what they import."""
-    from rivta.contracts.archive import imported_files
+    from rivta.contracts.domain import imported_files
 
     files = [*(file for _, file in contract.wsdls), contract.schema]
     imported = [found for file in files for _, found in imported_files(file, contract.folder)]
@@ -328,7 +328,7 @@ def _files(contract: Contract) -> list[Any]:
 
 def _operations(contract: Contract) -> Iterator[dict[str, Any]]:
     """Each operation with every field of its two messages, in the order of the message."""
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.tree import load_schema, message_tree
 
     try:
@@ -429,7 +429,7 @@ def _expanded(files: tuple[str, ...]) -> Iterator[str]:
 
 def _checked(name: str, validators: Validators) -> dict[str, Any]:
     """What `--json` prints for a file; `error` instead where there is nothing to check."""
-    from rivta.contracts.archive import ContractFileError
+    from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installed import UnknownContract
     from rivta.contracts.validation import check_fault, fault_in
     from rivta.soap.charsets import read_document

@@ -12,8 +12,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rivta.contracts.archive import Contract
     from rivta.contracts.changes import Difference
+    from rivta.contracts.domain import Contract
 
 _LABEL = 15
 _MOST_VALUES = 20

@@ -11,7 +11,7 @@ import click
 from rivta.cli.terminal import harmless_json
 
 if TYPE_CHECKING:
-    from rivta.contracts.archive import Contract
+    from rivta.contracts.domain import Contract
     from rivta.run.home import Home
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

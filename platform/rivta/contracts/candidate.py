@@ -11,7 +11,7 @@ from lxml import etree
 
 from rivta import shipped
 from rivta.contracts import samples, wsdl
-from rivta.contracts.archive import (
+from rivta.contracts.domain import (
     Contract,
     ContractFileError,
     MissingImport,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.tree import (
     Attribute,
     Node,

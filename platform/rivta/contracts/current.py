@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, ContractFileError
+from rivta.contracts.domain import Contract, ContractFileError
 from rivta.contracts.installed import MARKER, RELEASES, Contracts
 from rivta.contracts.validation import Validators
 

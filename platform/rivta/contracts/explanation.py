@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from rivta.contracts.archive import imported_files, read_contract_file
+from rivta.contracts.domain import imported_files, read_contract_file
 from rivta.soap import namespaces
 from rivta.soap.xml import schema_errors
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.samples import PATIENT
 from rivta.contracts.tree import is_builtin, load_schema
 from rivta.contracts.validation import compile_schema

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rivta import shipped
-from rivta.contracts.archive import Contract
 from rivta.contracts.candidate import Candidate, candidates
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import (
     MARKER,
     RELEASES,

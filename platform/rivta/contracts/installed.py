@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, ContractFileError, read_domain, read_versions
+from rivta.contracts.domain import Contract, ContractFileError, read_domain, read_versions
 
 # SOAP header entries belong to no single contract; these are the files of the releases that define them.
 _HEADER_SCHEMAS = (

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract, Operation, imported_files, read_contract_file
+from rivta.contracts.domain import Contract, Operation, imported_files, read_contract_file
 from rivta.soap import namespaces
 from rivta.soap.head import read_head
 from rivta.soap.identifiers import Profile

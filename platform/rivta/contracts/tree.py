@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract, ContractFileError
+from rivta.contracts.domain import Contract, ContractFileError
 from rivta.contracts.validation import compile_schema
 from rivta.soap import namespaces
 

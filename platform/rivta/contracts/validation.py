@@ -8,7 +8,7 @@ from typing import Literal
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract, ContractFileError, read_contract_file
+from rivta.contracts.domain import Contract, ContractFileError, read_contract_file
 from rivta.contracts.explanation import Explainer, Finding, Names, is_long, wrong_root
 from rivta.contracts.installed import Contracts, UnknownContract
 from rivta.contracts.verdict import Verdict, Violation

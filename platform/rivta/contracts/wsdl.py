@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from rivta.contracts.archive import Contract, imported_files, importing_elements, local_file, read_contract_file
+from rivta.contracts.domain import Contract, imported_files, importing_elements, local_file, read_contract_file
 from rivta.soap import namespaces
 from rivta.soap.identifiers import Profile
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.onboarding import soap_probe as soap

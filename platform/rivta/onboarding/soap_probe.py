@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from rivta.contracts import samples
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.validation import Validators
 from rivta.contracts.verdict import Violation
 from rivta.contracts.wsdl import contract_path

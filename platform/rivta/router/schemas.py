@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from rivta.catalogue.decision import Route
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Message as Part
 from rivta.contracts.validation import Validators

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from rivta.contracts.archive import Contract
+from rivta.contracts.domain import Contract
 from rivta.contracts.installed import Contracts
 from rivta.contracts.wsdl import UnknownSchema, schema_at, wsdl_at
 from rivta.run.endpoints import TAK_BASE

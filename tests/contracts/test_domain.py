@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rivta import shipped
-from rivta.contracts.archive import Contract, ContractFileError, imported_files, read_domain
+from rivta.contracts.domain import Contract, ContractFileError, imported_files, read_domain
 from rivta.soap.identifiers import Profile
 
 SHIPPED = shipped.folder("contracts") / "xsd"
