@@ -75,6 +75,7 @@ class Server:
         self._context = context
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
+        self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         self.port = self._listening.getsockname()[1]
@@ -82,10 +83,9 @@ class Server:
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._closing.set()
         for one in list(self._open):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+            self._end(one)
         for thread in self._threads:
             thread.join(timeout=5)
             assert not thread.is_alive()
@@ -96,19 +96,30 @@ class Server:
                 plain, _ = self._listening.accept()
             except OSError:
                 return
-            self._open.append(plain)
+            self._follow(plain)
             thread = threading.Thread(target=self._serve, args=(plain,))
             self._threads.append(thread)
             thread.start()
 
+    def _follow(self, connection: socket.socket) -> None:
+        """Lets `close` end a connection, also one that it came too early to see; its own thread closes it."""
+        self._open.append(connection)
+        if self._closing.is_set():
+            self._end(connection)
+
+    @staticmethod
+    def _end(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
     def _serve(self, plain: socket.socket) -> None:
-        plain.settimeout(20)
         with plain, contextlib.suppress(OSError, ValueError):
+            plain.settimeout(20)
             if self._context is None:
                 self._script(plain)
                 return
             with self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
-                self._open.append(secured)
+                self._follow(secured)
                 try:
                     secured.do_handshake()
                 except ssl.SSLError:
@@ -138,7 +149,10 @@ def read_request(connection: socket.socket) -> tuple[str, str, bytes] | None:
     lines = head.decode("latin-1").split("\r\n")
     length = next((int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:")), 0)
     while len(body) < length:
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        body += piece
     method, path, _ = lines[0].split(" ")
     return method, path, body
 

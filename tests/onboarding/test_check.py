@@ -108,7 +108,9 @@ def test_plain_http_on_the_port_is_told_from_other_troubles_of_tls(
     def http(connection: socket.socket) -> None:
         received = connection.recv(65536)
         while patient and not received.endswith(b"\r\n\r\n"):
-            received += connection.recv(65536)
+            if not (piece := connection.recv(65536)):
+                return
+            received += piece
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
     report = look(serve(http, None))

@@ -274,8 +274,8 @@ def closing_after_each_answer() -> Iterator[tuple[int, threading.Event]]:
                     connection, _ = listening.accept()
                     with connection:
                         received = b""
-                        while not received.endswith(b"<q/>"):
-                            received += connection.recv(1000)
+                        while not received.endswith(b"<q/>") and (piece := connection.recv(1000)):
+                            received += piece
                         connection.sendall(OK)
                         connection.shutdown(socket.SHUT_RDWR)
                     closed.set()
