@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,14 @@ FAKE_PAIR = Path(__file__).with_name("fake_pair.py")
 @contextmanager
 def running(folder: Path, *behaviours: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, str(FAKE_PAIR), str(folder), *(behaviours or ("serve",))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment(os.environ), text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        env=child_environment(os.environ),
+        text=True,
+        # Tests that were themselves started with nohup would hand it on.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"
