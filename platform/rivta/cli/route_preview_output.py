@@ -22,11 +22,14 @@ _REFUSALS = {
 }
 
 
-def print_preview(found: Mapping[str, Any], *, parts: bool) -> None:
-    """Each effect in three lines, the worst first; then recorded calls, and the other platform."""
+def print_preview(found: Mapping[str, Any], *, parts: bool, most: int | None = None) -> None:
+    """Each effect in three lines, the worst first, at most so many; then recorded calls, and the other platform."""
     console = Console(highlight=False, soft_wrap=True)
-    for effects in _by_contracts(one for one in found["effects"] if parts or not one["of_two_parts"]):
+    together = list(_by_contracts(one for one in found["effects"] if parts or not one["of_two_parts"]))
+    for effects in together[:most]:
         _print_effect(console, effects)
+    if most is not None and len(together) > most:
+        console.print(Text(f"... and {len(together) - most} more like these"))
     totals = ", ".join(f"{count} {kind}" for kind, count in found["totals"].items() if count)
     what = totals or "nothing changes for callers"
     console.print(Text(f"{found['before']} -> {found['after']}, from {_time(found['at'])}: {what}"))
