@@ -208,7 +208,7 @@ class Desk:
         before = self.files.texts()
         beside = {} if imported is None else self._ledger(imported, now)
         lines = [
-            event(now, author, Action.FILE_WRITTEN, name, f"{_was(before.get(name))} -> {digest_of(text)}; {reason}")
+            event(now, author, Action.FILE_WRITTEN, name, f"{reason}; {_was(before.get(name))} -> {digest_of(text)}")
             for name, text in change.texts.items()
         ]
         with self.trail.noting(lines):

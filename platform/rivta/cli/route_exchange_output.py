@@ -68,7 +68,7 @@ def _counted(planned: Planned) -> str:
     counts: dict[str, int] = {}
     for one in planned.differences:
         counts[one.change.value] = counts.get(one.change.value, 0) + 1
-    return ", ".join(f"{count} rows {change}" for change, count in counts.items())
+    return ", ".join(f"{count} row{'' if count == 1 else 's'} {change}" for change, count in counts.items())
 
 
 def changes_json(changes: Sequence[Change], remarks: Sequence[Remark], report: Sequence[str]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def print_preview(found: Mapping[str, Any], *, parts: bool, most: int | None = N
     console.print(Text(f"{found['before']} -> {found['after']}, from {_time(found['at'])}: {what}"))
     two_parts = sum(one["calls"] for one in found["effects"] if one["of_two_parts"])
     if two_parts and not parts:
-        console.print(Text(f"  and {two_parts} calls to addresses of two parts (A#B): --parts lists them"))
+        advice = ": --parts lists them" if most is None else ""
+        console.print(Text(f"  and {two_parts} calls to addresses of two parts (A#B){advice}"))
     for text in found["left_out"]:
         console.print(Text(f"  not looked at: {text}", style="yellow"))
     if found["traffic"] is not None:
