@@ -400,12 +400,12 @@ def test_a_new_node_with_another_tree_in_its_files_takes_over_the_one_in_force(
     other = Node(tmp_path / "other", engine)
     other.save("base", BASE)
     other.save("routes", ROUTE)
-    other.save("tree", "units: {SE2321000016-RS: {}}", folder="hsa")
+    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}}", folder="hsa")
     other.start()
     assert HsaVersions(engine).newest_number() == 1
     assert other.worker.table is not None
     assert other.worker.table.ancestors("SE2321000016-KS") == ("SE2321000016-RS", "SE")
-    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}}", folder="hsa")
+    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}, SE2321000016-SOS: {}}", folder="hsa")
     assert other.wait(1) == [State.SWITCHED]
     assert HsaVersions(engine).newest_number() == 2
 
