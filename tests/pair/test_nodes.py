@@ -151,7 +151,7 @@ def test_of_two_that_publish_at_once_one_wins_and_the_other_is_told_what_changed
 def test_a_scheduled_publication_is_published_once_though_both_nodes_look(cluster: Cluster) -> None:
     before = cluster.one.newest()
     closed(cluster.one)
-    at = datetime.now(UTC) + timedelta(seconds=1)
+    at = datetime.now(UTC) + timedelta(seconds=2)
     scheduled = cluster.one.publish(at=at.isoformat())
     assert scheduled.json()["proposal"]["state"] == "scheduled", scheduled.text
     until(lambda: {cluster.one.outcome(), cluster.other.outcome()} == {"VP007"})

@@ -29,7 +29,7 @@ from rivta.catalogue.publications import (
     Publications,
     candidate,
 )
-from rivta.catalogue.rows import Draft, Problem
+from rivta.catalogue.rows import SWEDISH_TIME, Draft, Problem
 from rivta.catalogue.trail import Action, AuditTrail, event
 from rivta.catalogue.written import as_files
 from rivta.files import write_file
@@ -106,6 +106,9 @@ class Desk:
 
     def publish(self, wish: Wish, now: datetime) -> Outcome:
         """Publish the draft as its files are now, or propose it. Raises PublicationRefused, PublicationsUnavailable."""
+        if wish.at is not None and wish.at <= now:
+            when = wish.at.astimezone(SWEDISH_TIME)
+            raise PublicationRefused(f"{when:%Y-%m-%d %H:%M} Swedish time has passed: leave it out to publish now")
         for _ in range(ATTEMPTS):
             newest = self._publications.newest()
             wanted = replace(self._wanted(wish, newest, now), scheduled_for=wish.at)
