@@ -411,7 +411,7 @@ class TestSchedule:
     def test_a_time_that_has_passed_is_a_mistake_and_nothing_is_published(self, node: Node) -> None:
         node.save(kim=route("SE2321000016-A2"))
         for late in (NOW, NOW - timedelta(minutes=59)):
-            with pytest.raises(PublicationRefused, match="has passed: leave it out to publish now"):
+            with pytest.raises(PublicationRefused, match="has passed: leave the time out to publish now"):
                 node.publish(at=late)
         assert node.publications.newest_number() == 1
 

@@ -179,6 +179,8 @@ async def test_a_signed_publication_is_remembered_and_an_older_one_refused(api: 
     assert (await change(api, {"order.yaml": PERMISSION}, imported=imported(7))).status == 200
     assert (await draft_of(api))["imported"] == {"SE1-X": {"number": 7, "digest": "7" * 64}}
     assert LEDGER in texts(api)
+    events = (await api.ask("GET", "/tables/audit")).body["events"]
+    assert [one["detail"] for one in events if one["subject"] == LEDGER] == [f"{REASON}; publication 7 of SE1-X"]
     refused = await change(api, {"order.yaml": PERMISSION + "#\n"}, imported=imported(6))
     assert (refused.status, "older than publication 7" in refused.body["detail"]) == (409, True)
     assert texts(api)["order.yaml"] == PERMISSION

@@ -108,7 +108,9 @@ class Desk:
         """Publish the draft as its files are now, or propose it. Raises PublicationRefused, PublicationsUnavailable."""
         if wish.at is not None and wish.at <= now:
             when = wish.at.astimezone(SWEDISH_TIME)
-            raise PublicationRefused(f"{when:%Y-%m-%d %H:%M} Swedish time has passed: leave it out to publish now")
+            raise PublicationRefused(
+                f"{when:%Y-%m-%d %H:%M} Swedish time has passed: leave the time out to publish now"
+            )
         for _ in range(ATTEMPTS):
             newest = self._publications.newest()
             wanted = replace(self._wanted(wish, newest, now), scheduled_for=wish.at)
@@ -214,6 +216,9 @@ class Desk:
             event(now, author, Action.FILE_WRITTEN, name, f"{reason}; {_was(before.get(name))} -> {digest_of(text)}")
             for name, text in change.texts.items()
         ]
+        if imported is not None:
+            what = f"{reason}; publication {imported.loaded.number} of {imported.platform}"
+            lines.append(event(now, author, Action.FILE_WRITTEN, LEDGER, what))
         with self.trail.noting(lines):
             return self.files.change(change, beside=beside, others=others)
 

@@ -70,6 +70,10 @@ class ChangedDraft(Protocol):
     def place(self, path: Path) -> str:
         """Where the file `path` of a plan is, for people."""
 
+    @property
+    def then(self) -> str:
+        """What is left to do once the draft is written; empty for nothing."""
+
 
 def draft_of(
     home: str | None, name: str, tables: Path | None, given: tuple[str, ...], contracts: Contracts
@@ -191,6 +195,11 @@ class FolderDraft:
         """Where a file of it is."""
         return str(path)
 
+    @property
+    def then(self) -> str:
+        """Nobody looks after it."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningDraft:
@@ -262,6 +271,11 @@ class RunningDraft:
     def place(self, path: Path) -> str:
         """Where a file of it is."""
         return str(Path(self.said["folder"]) / path.name)
+
+    @property
+    def then(self) -> str:
+        """Somebody has to publish it, unless the platform does that by itself."""
+        return "" if self.said["autopublish"] else f"rivta route publish --platform {self.name} --comment TEXT"
 
     def texts(self, planned: Planned) -> dict[str, str]:
         """The new texts of a plan, by name."""

@@ -262,6 +262,9 @@ class _Work:
             click.echo("nothing changes")
         elif writes:
             click.echo(f"written: {', '.join(path for files in places.values() for path in files)}")
+            for one in changes:
+                if one.draft.then and not one.planned.is_empty:
+                    click.echo(f"in force once it is published: {one.draft.then}")
         else:
             click.echo("nothing is written (--dry-run)")
 
