@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.databases import PostgresServer
 from tests.support import CHECKOUT, Pair, running_pair
 
 # A test with one of these marks may open sockets.
@@ -113,26 +113,9 @@ def command_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def postgres_url(short_folder: Path) -> Iterator[str]:
     """The URL of an empty database in a PostgreSQL server of our own, on a Unix socket. Skips where there is none."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
-    if not programs:
-        pytest.skip("PostgreSQL's server programs are not installed (apt-get install postgresql)")
-    folder = short_folder / "pg"
-    folder.mkdir()
-    as_owner: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, "postgres")
-        short_folder.chmod(0o711)
-        as_owner = ["runuser", "-u", "postgres", "--"]
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*as_owner, str(programs[-1] / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60)
-
-    data = str(folder / "data")
-    run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "--username=rivta", "-D", data)
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    server = PostgresServer(short_folder / "pg")
+    server.start()
     try:
-        yield f"postgresql+psycopg://rivta@/postgres?host={folder}"
+        yield server.url
     finally:
-        run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        server.stop()

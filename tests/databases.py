@@ -1,7 +1,9 @@
 """An empty database for a test, on each engine that is supported. A folder's conftest imports the fixtures it uses."""
 
 import contextlib
+import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,50 @@ from rivta.store.engine import open_database
 from rivta.store.schema import metadata
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+class PostgresServer:
+    """A PostgreSQL server of our own with an empty database, on a Unix socket in `folder`. Skips where there is none."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        if not programs:
+            pytest.skip("PostgreSQL's server programs are not installed (apt-get install postgresql)")
+        self._programs, self._folder, self._as_owner = programs[-1], folder, list[str]()
+        folder.mkdir()
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            shutil.chown(folder, "postgres")
+            folder.parent.chmod(0o711)
+            self._as_owner = ["runuser", "-u", "postgres", "--"]
+        options = ("--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "--username=rivta")
+        self._run("initdb", *options, "-D", self._data)
+
+    @property
+    def url(self) -> str:
+        """Of its database."""
+        return f"postgresql+psycopg://rivta@/postgres?host={self._folder}"
+
+    @property
+    def log(self) -> Path:
+        """What it has logged."""
+        return self._folder / "log"
+
+    @property
+    def _data(self) -> str:
+        return str(self._folder / "data")
+
+    def start(self, *options: str) -> None:
+        """Start it, with further `options`, as `-c log_statement=all`; it answers when this returns."""
+        given = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off {' '.join(options)}"
+        self._run("pg_ctl", "-D", self._data, "-w", "-l", str(self.log), "-o", given, "start")
+
+    def stop(self) -> None:
+        """Stop it as if it had crashed."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_owner, str(self._programs / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self._folder, timeout=60)
 
 
 @pytest.fixture(params=ENGINES)

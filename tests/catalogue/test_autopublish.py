@@ -393,6 +393,23 @@ def test_a_tree_that_another_node_published_is_followed_and_not_undone(
     assert HsaVersions(engine).newest_number() == 2
 
 
+def test_a_new_node_with_another_tree_in_its_files_takes_over_the_one_in_force(
+    node: Node, engine: Engine, tmp_path: Path
+) -> None:
+    node.start()
+    other = Node(tmp_path / "other", engine)
+    other.save("base", BASE)
+    other.save("routes", ROUTE)
+    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}}", folder="hsa")
+    other.start()
+    assert HsaVersions(engine).newest_number() == 1
+    assert other.worker.table is not None
+    assert other.worker.table.ancestors("SE2321000016-KS") == ("SE2321000016-RS", "SE")
+    other.save("tree", "units: {SE2321000016-RS: {}, SE2321000016-KS: {}, SE2321000016-SOS: {}}", folder="hsa")
+    assert other.wait(1) == [State.SWITCHED]
+    assert HsaVersions(engine).newest_number() == 2
+
+
 def test_a_node_starts_and_goes_on_without_the_database_and_says_so(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

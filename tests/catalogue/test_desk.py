@@ -408,6 +408,13 @@ class TestRollback:
 
 
 class TestSchedule:
+    def test_a_time_that_has_passed_is_a_mistake_and_nothing_is_published(self, node: Node) -> None:
+        node.save(kim=route("SE2321000016-A2"))
+        for late in (NOW, NOW - timedelta(minutes=59)):
+            with pytest.raises(PublicationRefused, match="has passed: leave the time out to publish now"):
+                node.publish(at=late)
+        assert node.publications.newest_number() == 1
+
     def test_it_is_frozen_now_and_in_force_then_after_a_restart_too(self, node: Node) -> None:
         node.save(kim=route("SE2321000016-A2"))
         waiting = node.propose(at=NOW + timedelta(hours=1))

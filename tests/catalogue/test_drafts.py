@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from rivta.catalogue.drafts import BadName, DraftFolder, FileChanged, digest_of
+from rivta.catalogue.drafts import (
+    BadName,
+    DraftChanged,
+    DraftFolder,
+    FileChanged,
+    FilesChange,
+    digest_of,
+    digest_of_all,
+)
 
 
 @pytest.fixture
@@ -106,3 +114,40 @@ def test_replacing_all_keeps_what_was_there(draft: DraftFolder, tmp_path: Path) 
         "a.yaml": b"# one\n",
         "gone.yaml": b"# gone\n",
     }
+
+
+def test_the_digest_of_a_draft_is_another_for_another_text_name_or_number_of_files() -> None:
+    drafts: list[dict[str, bytes]] = [
+        {},
+        {"a.yaml": b"x"},
+        {"a.yaml": b"y"},
+        {"b.yaml": b"x"},
+        {"a.yaml": b"x", "b.yaml": b""},
+    ]
+    assert len({digest_of_all(one) for one in drafts}) == len(drafts)
+    assert digest_of_all({"a.yaml": b"x", "b.yaml": b"y"}) == digest_of_all({"b.yaml": b"y", "a.yaml": b"x"})
+
+
+@pytest.mark.parametrize("name", ["linked.yaml", "old.yml", "with space.yaml"])
+def test_a_draft_with_a_file_that_cannot_be_written_over_the_network_is_not_taken_for_whole(
+    draft: DraftFolder, tmp_path: Path, name: str
+) -> None:
+    if name == "linked.yaml":
+        (tmp_path / "draft" / name).symlink_to(tmp_path / "draft" / "a.yaml")
+    else:
+        (tmp_path / "draft" / name).write_bytes(b"# one\n")
+    with pytest.raises(BadName, match=name):
+        draft.texts()
+
+
+def test_a_change_of_two_drafts_is_written_to_both_or_to_none(draft: DraftFolder, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = DraftFolder(tmp_path / "other")
+    wanted = FilesChange({"a.yaml": b"# two\n", "new.yaml": b"# new\n"}, digest_of_all(draft.texts()))
+    theirs = FilesChange({"b.yaml": b"# b\n"}, digest_of_all({"b.yaml": b"# was here"}))
+    with pytest.raises(DraftChanged, match="other") as refusal:
+        draft.change(wanted, others=[(other, theirs)])
+    assert (refusal.value.digest, draft.texts(), other.texts()) == (digest_of_all({}), {"a.yaml": b"# one\n"}, {})
+    given = draft.change(wanted, others=[(other, FilesChange(theirs.texts, digest_of_all({})))])
+    assert (draft.texts(), other.texts()) == (wanted.texts, theirs.texts)
+    assert given == digest_of_all(wanted.texts)

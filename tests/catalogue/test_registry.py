@@ -32,8 +32,8 @@ def supported(
 def addresses(
     table: Table, consumer: str, contract: str, *, now: datetime = AT, rules: RegistryRules = KAT
 ) -> list[str]:
-    found = registry.logical_addressees(table, consumer=consumer, contract=contract, now=now, rules=rules)
-    return [one.logical_address for one in found]
+    pages = registry.logical_addressees(table, consumer=consumer, contract=contract, now=now, rules=rules)
+    return [one.logical_address for page in pages for one in page]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,19 @@ permissions:
 FILTERS = (NotificationFilter("riv:d1", ("dia", "voo")), NotificationFilter("riv:d2", ()))
 
 
-def test_an_address_comes_once_with_the_filters_of_its_first_permission(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_an_address_comes_once_with_the_filters_of_its_first_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     table = compiled(tmp_path, SUBSCRIPTIONS)
+    monkeypatch.setattr(registry, "PAGE", size)
 
     def addressees(rules: RegistryRules) -> list[tuple[str, tuple[NotificationFilter, ...]]]:
-        found: tuple[Addressee, ...] = registry.logical_addressees(
-            table, consumer="EI", contract=NOTIFICATION, now=NOW, rules=rules
+        found: list[list[Addressee]] = list(
+            registry.logical_addressees(table, consumer="EI", contract=NOTIFICATION, now=NOW, rules=rules)
         )
-        return [(one.logical_address, one.filters) for one in found]
+        assert max(map(len, found)) <= size
+        return [(one.logical_address, one.filters) for page in found for one in page]
 
     assert addressees(KAT) == [("A", ()), ("b", ()), ("B", FILTERS)]
     assert addressees(RegistryRules(record_per_permission=True)) == [("A", ()), ("b", ()), ("B", FILTERS), ("B", ())]
@@ -151,8 +156,8 @@ def test_version_1_lists_addresses_alone_in_any_case(tmp_path: Path) -> None:
 
     found = registry.logical_addresses(table, consumer="ei", contract=NOTIFICATION.lower(), now=NOW, rules=KAT)
 
-    assert found == ("A", "b", "B")
-    assert registry.logical_addresses(table, consumer="ei", contract="urn:none", now=NOW, rules=KAT) == ()
+    assert list(found) == [["A", "b", "B"]]
+    assert list(registry.logical_addresses(table, consumer="ei", contract="urn:none", now=NOW, rules=KAT)) == []
 
 
 def test_rows_are_listed_in_pages_that_lose_and_repeat_nothing(tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ def test_no_list_and_no_query_reads_more_of_the_table_than_it_gives(tmp_path: Pa
     list(table.permission_pages_of("KONS1", 2))
     list(table.component_pages(2))
     table.producer_addresses_of("prod1")
-    table.permissions_of("KONS1", 1)
+    list(table.permission_pages_with("KONS1", 1, 1))
     table.contracts_permitted_at("*", None, 0)
     table.contracts_permitted_at("*", "KONS1", 0)
 

@@ -175,3 +175,28 @@ def test_a_signed_publication_is_taken_once_and_never_an_older_one(tables: Path,
     said = rivta(tmp_path, "import", tmp_path / "6.xml", *trust, exit_code=1)
     assert "older than publication 7" in said
     assert "say --trust" in rivta(tmp_path, "import", tmp_path / "7.xml", "--tables", folder, "--yes", exit_code=2)
+
+
+def test_what_an_order_changes_for_callers_is_told_before_it_is_written(tables: Path, tmp_path: Path) -> None:
+    order = order_file(tmp_path)
+    content = json.loads(order.read_text())
+    address = {"logiskAdress": "SE2321000016-KS", "tjanstekontrakt": BOOKING}
+    permission = address | {"tjanstekonsument": "SE165565594230-NPO"}
+    content["inkludera"]["anropsbehorigheter"] = [permission]
+    order.write_text(json.dumps(content))
+    arguments = ("order", order, "--plattform", "both", "--tables", tables)
+    said = rivta(tmp_path, *arguments, "--dry-run")
+    assert "gained GetBookings:1 to SE2321000016-KS" in said
+    assert "VP004 no route -> " in said
+    found = json.loads(rivta(tmp_path, *arguments, "--dry-run", "--json"))["platforms"]["national"]
+    assert (found["preview"]["totals"]["gained"] > 0, found["preview_unknown"]) == (True, None)
+
+
+def test_of_a_draft_with_mistakes_it_is_said_that_it_cannot_be_told(tables: Path, tmp_path: Path) -> None:
+    bad = 'producer_addresses: {bad: {component: SE2321000016-RTP, url: "nonsense", profile: RIVTABP21}}\n'
+    (tables / "national" / "bad.yaml").write_text(bad)
+    said = rivta(tmp_path, "order", order_file(tmp_path), "--plattform", "both", "--tables", tables, "--dry-run")
+    assert (
+        "what changes for callers cannot be told: the draft has mistakes already, the first: national/bad.yaml:1"
+        in said
+    )

@@ -129,8 +129,9 @@ def test_what_would_come_back_is_listed_and_nobody_is_asked_in_a_script(keeper: 
     keeper.answers["POST /tables/publish"] = 409, problem | {"brought_back_count": 25}
     done = run(route, "publish", "--comment", "c", home=home)
     assert done.exit_code == 1
-    assert "added routes SE1-KS urn:x  national/a.yaml:3" in done.output
-    assert "and 5 more" in done.output
+    assert "+ route SE1-KS urn:x, national/a.yaml:3" in done.output
+    assert "... of 25 changed rows" in done.output
+    assert "to bring back exactly these: --confirm-brought-back abc" in done.output
     assert "confirm with abc (HTTP 409)" in done.output
     run(route, "publish", "--comment", "c", "--confirm-brought-back", "abc", home=home)
     assert keeper.asked[-1][1] == {"comment": "c", "confirm": "abc"}

@@ -59,6 +59,22 @@ def test_a_consumer_asks_the_registry_through_the_router(
     assert DIAGNOSIS in names
 
 
+def test_a_list_of_addresses_goes_through_the_router_as_any_answer(npo: Consumer) -> None:
+    name = "GetLogicalAddresseesByServiceContract"
+    types = "urn:riv:infrastructure:itintegration:registry:2"
+    contract = f'<r:ServiceContractNamespace xmlns:r="{types}">{DIAGNOSIS}</r:ServiceContractNamespace>'
+    payload = (
+        f'<{name} xmlns="{SUPPORTED.replace("GetSupportedServiceContracts", name)}">'
+        f"<serviceConsumerHsaId>{NPO}</serviceConsumerHsaId>"
+        f"<serviceContractNameSpace>{contract}</serviceContractNameSpace></{name}>"
+    )
+
+    answer = npo.call(envelope(payload, to=NATIONAL))
+
+    assert answer.status_code == 200, answer.text
+    assert KS in {one.text for one in etree.fromstring(answer.content).iter("{*}logicalAddress")}
+
+
 def test_the_registrys_own_fault_reaches_the_consumer(npo: Consumer) -> None:
     answer = npo.call(supported(" ", to=NATIONAL))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 import pytest
@@ -108,7 +108,14 @@ class Api:
         self.secrets["root"] = "first"
 
     async def ask(
-        self, verb: str, path: str, *, by: str = "kim", json: Any = None, data: bytes | None = None, **headers: str
+        self,
+        verb: str,
+        path: str,
+        *,
+        by: str = "kim",
+        json: Any = None,
+        data: bytes | BinaryIO | None = None,
+        **headers: str,
     ) -> Answer:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent["Authorization"] = f"Bearer {self.secrets[by]}"

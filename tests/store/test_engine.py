@@ -274,3 +274,15 @@ def _gaps(engine: Engine) -> int:
         count: int = connection.execute(select(func.count()).select_from(schema.call_gaps)).scalar_one()
     engine.dispose()
     return count
+
+
+@pytest.mark.postgres
+def test_a_postgresql_that_falls_silent_is_given_up_in_seconds_and_the_url_may_say_otherwise(postgres_url: str) -> None:
+    for query, seconds in (("", "10000"), ("&tcp_user_timeout=3000", "3000")):
+        engine, is_open = open_when_possible(postgres_url + query)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            assert driver.info.get_parameters()["tcp_user_timeout"] == seconds
+        engine.dispose()
+        assert is_open

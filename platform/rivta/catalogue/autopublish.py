@@ -400,6 +400,9 @@ class Autopublisher:
         newest = self._hsa_versions.newest()
         if newest is not None and tree.digest == self._state.hsa:
             return newest, ""  # the files are as they were: if the newest is another tree, another node has it newer
+        if newest is not None and self._state.hsa is None:
+            self._remember(hsa=tree.digest)
+            return newest, ""  # a node that is new here: what its files came with is no change that anybody made
         try:
             version = self._hsa_versions.publish(tree, now=now)
             self._remember(hsa=tree.digest)

@@ -4,7 +4,7 @@ Blocking (files, database, fsync), and like the autopublisher beside it for one 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,9 @@ from pathlib import Path
 from rivta.catalogue import content as contents
 from rivta.catalogue.autopublish import Autopublisher, sources_of
 from rivta.catalogue.database import ATTEMPTS, PublicationsUnavailable
-from rivta.catalogue.drafts import DraftFolder, check_name
+from rivta.catalogue.drafts import Change, DraftFolder, FilesChange, check_name, digest_of
+from rivta.catalogue.examining import Examined, examine
+from rivta.catalogue.exchange.ledger import LEDGER, Loaded, ledger_with, loaded_from, refuse_older
 from rivta.catalogue.files import ContractsByName, Reading, read_draft
 from rivta.catalogue.lint import check, lint
 from rivta.catalogue.parts import file_names, joined, of_other_files
@@ -27,8 +29,8 @@ from rivta.catalogue.publications import (
     Publications,
     candidate,
 )
-from rivta.catalogue.rows import Draft, Problem
-from rivta.catalogue.trail import AuditTrail
+from rivta.catalogue.rows import SWEDISH_TIME, Draft, Problem
+from rivta.catalogue.trail import Action, AuditTrail, event
 from rivta.catalogue.written import as_files
 from rivta.files import write_file
 
@@ -60,6 +62,15 @@ class Wish:
     """Digest of the publication that the author knows to be in force; None is: the draft's own base, as remembered."""
     confirmed: str = ""
     allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A publication of another platform, out of a signed file, that a change of the draft takes over."""
+
+    platform: str
+    """Its HSA-id."""
+    loaded: Loaded
 
 
 Outcome = Publication | Proposal
@@ -95,6 +106,11 @@ class Desk:
 
     def publish(self, wish: Wish, now: datetime) -> Outcome:
         """Publish the draft as its files are now, or propose it. Raises PublicationRefused, PublicationsUnavailable."""
+        if wish.at is not None and wish.at <= now:
+            when = wish.at.astimezone(SWEDISH_TIME)
+            raise PublicationRefused(
+                f"{when:%Y-%m-%d %H:%M} Swedish time has passed: leave the time out to publish now"
+            )
         for _ in range(ATTEMPTS):
             newest = self._publications.newest()
             wanted = replace(self._wanted(wish, newest, now), scheduled_for=wish.at)
@@ -168,6 +184,49 @@ class Desk:
         except FileNotFoundError:
             return
         self._reset(order["publication"], order["author"], datetime.fromisoformat(order["time"]))
+
+    def examine(self, change: FilesChange, before: Mapping[str, bytes], now: datetime) -> Examined:
+        """What a change of files does to a draft of the texts `before`. Raises BadName, OSError.
+
+        Nobody else has to wait meanwhile: nothing is touched, and the tree is read from the database.
+        """
+        for name in change.texts:
+            check_name(name)
+        folder = self.files.folder
+        surroundings = self._autopublisher.surroundings(self._hsa_versions.newest())
+        return examine(folder.name, before, change.texts, surroundings, contracts=self._contracts(), now=now)
+
+    def write(
+        self,
+        change: FilesChange,
+        *,
+        author: str,
+        reason: str,
+        now: datetime,
+        imported: Imported | None = None,
+        others: Collection[Change] = (),
+    ) -> str:
+        """Write a change of files, together with `others`' or not at all; the digest of the whole draft after it.
+
+        Raises DraftChanged, PublicationFileRefused, PublicationsUnavailable, BadName or OSError: nothing is written.
+        """
+        before = self.files.texts()
+        beside = {} if imported is None else self._ledger(imported, now)
+        lines = [
+            event(now, author, Action.FILE_WRITTEN, name, f"{reason}; {_was(before.get(name))} -> {digest_of(text)}")
+            for name, text in change.texts.items()
+        ]
+        if imported is not None:
+            what = f"{reason}; publication {imported.loaded.number} of {imported.platform}"
+            lines.append(event(now, author, Action.FILE_WRITTEN, LEDGER, what))
+        with self.trail.noting(lines):
+            return self.files.change(change, beside=beside, others=others)
+
+    def _ledger(self, imported: Imported, now: datetime) -> Mapping[Path, bytes]:
+        folder = self.files.folder
+        if (loaded := loaded_from(folder, imported.platform)) is not None:
+            refuse_older(imported.loaded, loaded)
+        return {folder / LEDGER: ledger_with(folder, imported.platform, imported.loaded, now)}
 
     def check_file(self, name: str, text: bytes, folder: Path) -> tuple[Problem, ...]:
         """What is wrong in how `text` is written as the file `name` of the draft; `folder` is empty, to work in.
@@ -314,6 +373,10 @@ class Desk:
         if sources is None:
             return as_files(contents.decode(self._publications.content(number)))
         return {name: self._publications.text(digest) for name, digest in sources.items()}
+
+
+def _was(text: bytes | None) -> str:
+    return "new" if text is None else digest_of(text)
 
 
 def merge(part: Reading, before: Draft, taken: Collection[str]) -> Reading:

@@ -4,10 +4,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rivta.catalogue.exchange.saving import SaveRefused, finish, save
 from rivta.catalogue.marked_yaml import yaml_files
 from rivta.files import sync, write_file
 
@@ -28,6 +29,25 @@ class FileChanged(Exception):
         what = "is not there" if digest is None else "is another now"
         super().__init__(f"{name} {what}: somebody has changed it since you read it")
         self.digest = digest
+
+
+class DraftChanged(Exception):
+    """A draft is not what it was when somebody made changes to it; `digest` is what it is now."""
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        super().__init__(
+            f"the draft in {folder} was changed meanwhile by somebody else; nothing is written, do it again"
+        )
+        self.digest = digest
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChange:
+    """New texts for files of a draft, by name; the others stay as they are."""
+
+    texts: Mapping[str, bytes]
+    known: str
+    """Digest of the whole draft that they were made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,21 @@ class DraftFolder:
                 continue
             found.append(DraftFile(name, digest_of(text), len(text)))
         return tuple(found)
+
+    def texts(self) -> dict[str, bytes]:
+        """The text of every file, by name; an import that was interrupted is finished first.
+
+        Raises BadName for a file that is part of the draft and cannot be written over the network; OSError.
+        """
+        finish([self._folder])
+        paths = yaml_files(self._folder) if self._folder.is_dir() else ()
+        found = {}
+        for path in paths:
+            try:
+                found[path.name] = self.read(path.name)
+            except LookupError as error:
+                raise BadName(f"{path.name} is something else than a file in the folder of the draft") from error
+        return found
 
     def read(self, name: str) -> bytes:
         """The text of a file. Raises LookupError when there is none, or it is something else; BadName; OSError."""
@@ -109,6 +144,34 @@ class DraftFolder:
                 path.unlink()
         sync(self._folder)
 
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
+
+    def change(
+        self, change: FilesChange, *, beside: Mapping[Path, bytes] | None = None, others: Iterable["Change"] = ()
+    ) -> str:
+        """Write the files of a change, those of `others`' and what is to be `beside` them: all, or none.
+
+        Gives the digest of this draft after it. Raises DraftChanged, having changed nothing; BadName; OSError.
+        """
+        wanted = dict(beside or {})
+        before: dict[Path, bytes | None] = {}
+        for folder, one in ((self, change), *others):
+            there = folder.texts()
+            if digest_of_all(there) != one.known:
+                raise DraftChanged(folder.folder, digest_of_all(there))
+            for name, text in one.texts.items():
+                path = folder._path(name)
+                wanted[path], before[path] = text, there.get(name)
+            folder.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            save(wanted, before=before)
+        except SaveRefused as error:
+            raise DraftChanged(self._folder, digest_of_all(self.texts())) from error
+        return digest_of_all(self.texts())
+
     def _path(self, name: str) -> Path:
         check_name(name)
         return self._folder / name
@@ -128,6 +191,16 @@ def check_name(name: str) -> None:
     """Raises BadName for what can be no file in the folder of a draft."""
     if not _NAME.fullmatch(name):
         raise BadName(f"{name!r}: a name of letters, digits, . _ and -, ending in .yaml, without a folder")
+
+
+Change = tuple[DraftFolder, FilesChange]
+"""A change with the draft that it is of."""
+
+
+def digest_of_all(texts: Mapping[str, bytes]) -> str:
+    """SHA-256 of a whole draft, hexadecimal: another one for another text, name, or number of files."""
+    listed = "".join(f"{digest_of(text)} {name}\n" for name, text in sorted(texts.items()))
+    return digest_of(listed.encode())
 
 
 def digest_of(text: bytes) -> str:

@@ -3,8 +3,9 @@
 Errors refuse a publication; warnings do not. `rivta.catalogue.checks.rules` lists every rule.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rivta.catalogue.checks import addresses, names, periods, together
@@ -81,6 +82,24 @@ def unaccepted(warnings: Iterable[Problem], accepted: Mapping[Place, Mapping[str
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Each problem once, by file and line."""
     return tuple(sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.rule, problem.message)))
+
+
+def brought_in(was: Iterable[Problem], becomes: Iterable[Problem]) -> list[Problem]:
+    """Problems that were not there before, wherever they stand now."""
+    left = Counter(replace(one, line=0, message=_without_places(one.message)) for one in was)
+    found = []
+    for one in becomes:
+        key = replace(one, line=0, message=_without_places(one.message))
+        if left[key] > 0:
+            left[key] -= 1
+        else:
+            found.append(one)
+    return found
+
+
+def _without_places(message: str) -> str:
+    """Lines move when rows come before them."""
+    return "".join(part for part in message if not part.isdigit())
 
 
 def _needless(warnings: Iterable[Problem], accepted: Mapping[Place, Mapping[str, str]]) -> list[Problem]:

@@ -54,34 +54,51 @@ def supported_contracts(
 
 def logical_addressees(
     table: Table, *, consumer: str, contract: str, now: datetime, rules: RegistryRules
-) -> tuple[Addressee, ...]:
-    """The addresses that a consumer is permitted to call with a contract, `*` as it stands.
+) -> Iterator[list[Addressee]]:
+    """The addresses that a consumer is permitted to call with a contract, `*` as it stands; in pages.
 
     GetLogicalAddresseesByServiceContract 2. KAT: TakCacheServiceImpl (valid now, both names as spelled, each address
     once with its first permission's filters); TAK: `expired_listed`, `consumer_in_any_case`, `record_per_permission`.
     """
     number = table.contract_id(contract)
     if number is None or table.contract(number) != contract:
-        return ()
-    found = _permissions(table, consumer, number, now, rules)
-    if not rules.consumer_in_any_case:
-        found = (one for one in found if one.consumer == consumer)
-    records = [Addressee(LogicalAddress(one.address), _filters(one.filters)) for one in found]
-    if rules.record_per_permission:
-        return tuple(records)
-    first = {one.logical_address: one for one in reversed(records)}
-    return tuple(first[name] for name in dict.fromkeys(one.logical_address for one in records))
+        return
+    told = _Told()
+    for page in _permission_pages(table, consumer, number, now, rules):
+        yield [
+            Addressee(LogicalAddress(one.address), _filters(one.filters))
+            for one in page
+            if (rules.consumer_in_any_case or one.consumer == consumer)
+            and (rules.record_per_permission or told.is_new(one))
+        ]
 
 
 def logical_addresses(
     table: Table, *, consumer: str, contract: str, now: datetime, rules: RegistryRules
-) -> tuple[LogicalAddress, ...]:
+) -> Iterator[list[LogicalAddress]]:
     """The same for GetLogicalAddresseesByServiceContract 1, which only TAK had: addresses alone, names in any case."""
     number = table.contract_id(contract)
     if number is None:
-        return ()
-    found = _permissions(table, consumer, number, now, rules)
-    return tuple(dict.fromkeys(LogicalAddress(one.address) for one in found))
+        return
+    told = _Told()
+    for page in _permission_pages(table, consumer, number, now, rules):
+        yield [LogicalAddress(one.address) for one in page if told.is_new(one)]
+
+
+class _Told:
+    """Which spellings of an address were told: rows come by address, so that only those of the last are kept."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._spellings: set[str] = set()
+
+    def is_new(self, row: ListedPermission) -> bool:
+        """Whether the row's address is told the first time."""
+        if row.address_key != self._key:
+            self._key, self._spellings = row.address_key, set()
+        is_new = row.address not in self._spellings
+        self._spellings.add(row.address)
+        return is_new
 
 
 def routes(table: Table) -> Iterator[list[ListedRoute]]:
@@ -128,13 +145,13 @@ def filters_of(row: ListedPermission) -> tuple[NotificationFilter, ...]:
     return _filters(row.filters)
 
 
-def _permissions(
+def _permission_pages(
     table: Table, consumer: str, contract: int, now: datetime, rules: RegistryRules
-) -> Iterator[ListedPermission]:
+) -> Iterator[list[ListedPermission]]:
+    """Those that hold now, or all, by address; a page may have any number of them, or none."""
     moment = microseconds(now)
-    for one in table.permissions_of(consumer, contract):
-        if rules.expired_listed or one.valid_from <= moment < one.valid_to:
-            yield one
+    for page in table.permission_pages_with(consumer, contract, PAGE):
+        yield [one for one in page if rules.expired_listed or one.valid_from <= moment < one.valid_to]
 
 
 def _filters(text: str | None) -> tuple[NotificationFilter, ...]:

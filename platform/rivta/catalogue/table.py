@@ -330,11 +330,17 @@ class Table:
             yield page
             after = page[-1].contract, page[-1].address_key, page[-1].ordinal
 
-    def permissions_of(self, consumer: str, contract: int) -> list[ListedPermission]:
+    def permission_pages_with(self, consumer: str, contract: int, size: int) -> Iterator[list[ListedPermission]]:
         """Every permission of a consumer, in any case, for a contract, valid or not; by address."""
         place = "permissions.address_key, ordinal"
-        query = f"{_LISTED_PERMISSIONS} WHERE consumer_key = ? AND contract = ? ORDER BY {place}"
-        return self._listed_permissions(query, (consumer.lower(), contract))
+        query = (
+            f"{_LISTED_PERMISSIONS} WHERE consumer_key = ? AND contract = ? AND ({place}) > (?, ?)"
+            f" ORDER BY {place} LIMIT ?"
+        )
+        after: tuple[str, int] = ("", -1)
+        while page := self._listed_permissions(query, (consumer.lower(), contract, *after, size)):
+            yield page
+            after = page[-1].address_key, page[-1].ordinal
 
     def contracts_permitted_at(self, address: str, consumer: str | None, now: int) -> list[tuple[int, int, str | None]]:
         """Contract, end and end as written of the permissions valid at `now` (microseconds) at an address, each once.

@@ -1,5 +1,7 @@
 """The audit trail: who did what to the tables and to the tokens, and when. Rows are only ever added."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -26,6 +28,8 @@ class Action(Enum):
     DRAFT_RESET = "draft reset"
     FILE_WRITTEN = "file written"
     FILE_REMOVED = "file removed"
+    CHANGE_ALLOWED = "change allowed"
+    """Of files, to be written together with those of another platform."""
     TOKEN_CREATED = "token created"
     TOKEN_REVOKED = "token revoked"
 
@@ -61,6 +65,17 @@ class AuditTrail:
         """Adds a line for what has no transaction of its own in the database. Raises PublicationsUnavailable."""
         with translated(), writing(self._engine) as connection:
             connection.execute(event(now, actor, action, subject, detail))
+
+    @contextmanager
+    def noting(self, events: Iterable[Insert]) -> Iterator[None]:
+        """Adds these lines if what is done within succeeds, and none of them if it does not.
+
+        Without the database nothing is done: raises PublicationsUnavailable before.
+        """
+        with translated(), writing(self._engine) as connection:
+            for one in events:
+                connection.execute(one)
+            yield
 
     def newest(self, limit: int = 100) -> tuple[Event, ...]:
         """The newest lines, newest first. Raises PublicationsUnavailable."""

@@ -1,7 +1,8 @@
-"""A progress bar for what takes longer than a second, on a terminal."""
+"""What is shown on a terminal while something takes longer than a second."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,3 +41,44 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def bytes_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, for what takes longer than a second."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TextColumn
+
+    started = time.monotonic()
+    progress = Progress(
+        TextColumn("{task.description}"), DownloadColumn(), console=Console(stderr=True), transient=True
+    )
+    task = progress.add_task(what, total=total)
+    is_shown = False
+
+    def count(number: int) -> None:
+        nonlocal is_shown
+        if not is_shown and time.monotonic() - started > _PATIENCE_S:
+            is_shown = True
+            progress.start()
+        progress.advance(task, number)
+
+    try:
+        yield count
+    finally:
+        progress.stop()
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Says on a terminal what takes its time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rivta.cli import route_diff, route_exchange, route_preview, route_publish
+from rivta.cli import route_diff, route_exchange, route_export, route_preview, route_publish
 from rivta.cli.contract import installed
 from rivta.cli.options import home_and_json, print_json
 from rivta.cli.progress import progress_bar
@@ -177,7 +177,8 @@ def lint(
         raise click.exceptions.Exit(1)
 
 
-for joining in (route_diff.diff, *route_preview.COMMANDS, *route_publish.COMMANDS, *route_exchange.COMMANDS):
+_JOINING = (*route_preview.COMMANDS, *route_publish.COMMANDS, *route_exchange.COMMANDS, route_export.export)
+for joining in (route_diff.diff, *_JOINING):
     command.add_command(joining)
 
 

@@ -22,17 +22,21 @@ _REFUSALS = {
 }
 
 
-def print_preview(found: Mapping[str, Any], *, parts: bool) -> None:
-    """Each effect in three lines, the worst first; then recorded calls, and the other platform."""
+def print_preview(found: Mapping[str, Any], *, parts: bool, most: int | None = None) -> None:
+    """Each effect in three lines, the worst first, at most so many; then recorded calls, and the other platform."""
     console = Console(highlight=False, soft_wrap=True)
-    for effects in _by_contracts(one for one in found["effects"] if parts or not one["of_two_parts"]):
+    together = list(_by_contracts(one for one in found["effects"] if parts or not one["of_two_parts"]))
+    for effects in together[:most]:
         _print_effect(console, effects)
+    if most is not None and len(together) > most:
+        console.print(Text(f"... and {len(together) - most} more like these"))
     totals = ", ".join(f"{count} {kind}" for kind, count in found["totals"].items() if count)
     what = totals or "nothing changes for callers"
     console.print(Text(f"{found['before']} -> {found['after']}, from {_time(found['at'])}: {what}"))
     two_parts = sum(one["calls"] for one in found["effects"] if one["of_two_parts"])
     if two_parts and not parts:
-        console.print(Text(f"  and {two_parts} calls to addresses of two parts (A#B): --parts lists them"))
+        advice = ": --parts lists them" if most is None else ""
+        console.print(Text(f"  and {two_parts} calls to addresses of two parts (A#B){advice}"))
     for text in found["left_out"]:
         console.print(Text(f"  not looked at: {text}", style="yellow"))
     if found["traffic"] is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_SHOWN_CHANGES = 20
+_SHOWN_LINES = 60
 _SECONDS = 120.0
 """A large table takes a while to read, check and compile."""
 _CONFIRM = "--confirm-brought-back"
@@ -174,40 +174,36 @@ def _asked_again(client: AdminClient, wish: dict[str, Any], headers: Mapping[str
     except Refused as refused:
         _explain(refused.problem)
         code = refused.problem.get("confirm")
-        if code is None or not sys.stdin.isatty():
+        if code is None:
+            raise
+        if not sys.stdin.isatty():
+            click.echo(f"to bring back exactly these: {_CONFIRM} {code}", err=True)
             raise
         click.confirm("Bring back exactly these?", abort=True, err=True)
         return client.request("POST", "/tables/publish", body=wish | {"confirm": code}, headers=headers)
 
 
 def _explain(problem: Mapping[str, Any]) -> None:
-    """On standard error, what a refusal lists."""
+    """On standard error, what a refusal lists, changes as `rivta route diff` shows them."""
+    from rich.console import Console
+
+    from rivta.cli.route_diff_output import difference_lines
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     for name, title in (("changed", "published by others since"), ("brought_back", "would come back")):
         listed = problem.get(name) or []
-        if listed:
-            click.echo(f"{title}:", err=True)
-        for one in listed[:_SHOWN_CHANGES]:
-            click.echo(f"  {_change(one)}", err=True)
-        if (more := problem.get(f"{name}_count", 0) - _SHOWN_CHANGES) > 0:
-            click.echo(f"  and {more} more", err=True)
+        if not listed:
+            continue
+        console.print(f"{title}:")
+        lines = list(difference_lines(listed))
+        for line in lines[:_SHOWN_LINES]:
+            console.print(line)
+        if len(lines) > _SHOWN_LINES or problem[f"{name}_count"] > len(listed):
+            console.print(f"... of {problem[f'{name}_count']} changed rows: `rivta route diff` shows all")
     for mistake in problem.get("errors") or []:
         if isinstance(mistake, dict):
             where = f"{mistake['file']}:{mistake['line']}"
             click.echo(f"  {where}: {mistake['message']} [{mistake['rule']}]", err=True)
-
-
-def _change(one: Mapping[str, Any]) -> str:
-    key = " ".join(str(part) for part in one["key"].values())
-    fields = ", ".join(
-        f"{name}: {_value(field['before'])} -> {_value(field['after'])}" for name, field in one["fields"].items()
-    )
-    told = f" ({fields})" if one["change"] == "changed" else ""
-    source = one["after_source"] or one["before_source"]
-    return f"{one['change']} {one['section']} {key}{told}" + (f"  {source}" if source else "")
-
-
-def _value(value: Any) -> str:
-    return "-" if value is None else str(value)
 
 
 def _show_outcome(answer: Mapping[str, Any], *, as_json: bool) -> None:

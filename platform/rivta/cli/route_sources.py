@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_SECONDS_FOR_LARGE_TABLES = 300.0
+LARGE_TABLES_SECONDS = 300.0
+"""How long an answer about a large table is waited for."""
 
 _SHARED_VARIABLES = ("national", "regional", "aggregation", "index", "catalogue", "monitoring")
 """Variables that `rivta up` sets, beside one for each stub producer."""
@@ -157,7 +158,7 @@ def ask_patiently(
     from rivta.cli.admin import AdminClient
     from rivta.run.home import resolve
 
-    client = AdminClient.of_platform(resolve(home), platform, seconds=_SECONDS_FOR_LARGE_TABLES)
+    client = AdminClient.of_platform(resolve(home), platform, seconds=LARGE_TABLES_SECONDS)
     answer: dict[str, Any] = client.get(path, params)
     return answer
 
@@ -248,7 +249,8 @@ def _of_files(path: Path, platform: str, contracts: Contracts, hsa: tuple[Path, 
 def _of_publication_file(path: Path, hsa: tuple[Path, ...], trust: Path | None) -> Given:
     from datetime import UTC, datetime
 
-    from rivta.catalogue.exchange.signed import PublicationFileRefused, read
+    from rivta.catalogue.exchange.ledger import PublicationFileRefused
+    from rivta.catalogue.exchange.signed import read
 
     if trust is None:
         raise click.UsageError(

@@ -33,6 +33,7 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
 from rivta.contracts.current import CurrentContracts
+from rivta.run.admin_changes import CHANGE_PATHS, ChangesApi
 from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
 from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
@@ -64,6 +65,8 @@ class Kept:
     now: Callable[[], datetime]
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever uses the autopublisher, which is for one at a time."""
+    looking_ahead: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever compares whole tables, which takes memory: the keeper's other work goes on meanwhile."""
 
     async def publish_now(self) -> Result:
         """Look at the files at once, publish what is new, and put it in force."""
@@ -104,6 +107,7 @@ _PATHS = (
     ),
     ApiPath("/tables/content", "content", "The rows of a publication or of the draft, canonical", ("publication",)),
     ApiPath("/tables/lint", "lint", "Mistakes in the draft as it was last read"),
+    *CHANGE_PATHS,
     *TABLE_PATHS,
     *PREVIEW_PATHS,
     ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
@@ -123,12 +127,17 @@ def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Applicati
 
     `token` is the one there is, an admin's, or says whose a token is.
     """
-    api, tables, previews = _Api(kept), TablesApi(kept), PreviewApi(kept)
+    parts: tuple[tuple[tuple[ApiPath, ...], object], ...] = (
+        (_PATHS, _Api(kept)),
+        (TABLE_PATHS, TablesApi(kept)),
+        (CHANGE_PATHS, ChangesApi(kept)),
+        (PREVIEW_PATHS, PreviewApi(kept)),
+    )
+    serving = {(one.verb, one.path): api for paths, api in parts for one in paths}
     application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)
     for one in _PATHS:
-        serving = tables if one in TABLE_PATHS else previews if one in PREVIEW_PATHS else api
         route = web.get if one.verb == "GET" else partial(web.route, one.verb)
-        application.add_routes([route(one.path, getattr(serving, one.method))])
+        application.add_routes([route(one.path, getattr(serving[one.verb, one.path], one.method))])
     return application
 
 

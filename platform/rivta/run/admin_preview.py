@@ -55,7 +55,7 @@ PREVIEW_PATHS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class Named:
     """A table and what it is called."""
 
     label: str
@@ -67,8 +67,6 @@ class PreviewApi:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
-        # A large table takes seconds and memory: whoever asks next waits, and the keeper's other work goes on.
-        self._one_at_a_time = asyncio.Lock()
 
     async def diff(self, request: web.Request) -> web.StreamResponse:
         asked = request.query
@@ -116,7 +114,7 @@ class PreviewApi:
     async def _answer(self, find: Callable[[], dict[str, Any]]) -> web.StreamResponse:
         """What `find` finds, in a thread; a table that cannot be used is a conflict."""
         try:
-            async with self._one_at_a_time:
+            async with self._kept.looking_ahead:
                 found = await asyncio.to_thread(find)
         except UncompilableTable as error:
             raise web.HTTPConflict(text=f"the table cannot be compiled: {error}") from error
@@ -132,20 +130,7 @@ class PreviewApi:
     ) -> dict[str, Any]:
         old, new = self._named(base), self._named(publication)
         trees = self._tree(hsa_base), self._tree(hsa)
-        with ExitStack() as stack:
-            before, after = (
-                stack.enter_context(opened_side(one.draft, tree, self._kept.settings.variables))
-                for one, tree in zip((old, new), trees, strict=True)
-            )
-            found = preview_json(preview(before, after, now=now), before=old.label, after=new.label)
-            return found | {"traffic": self._traffic(before, after, now, calls)}
-
-    def _traffic(self, before: Side, after: Side, now: datetime, newest: int) -> dict[str, Any]:
-        counted = self._kept.call_log.counts(newest=newest)
-        made = [Calls(one.sender, one.contract, one.logical_address, one.number) for one in counted]
-        effects = preview_calls(before.table, after.table, made, now=now)
-        since = min((one.first for one in counted), default=None)
-        return traffic_json(effects, calls=sum(one.number for one in counted), since=since)
+        return look_ahead(self._kept, (old, new), trees, now=now, calls=calls)
 
     def _reach(
         self, address: str, contract: str | None, consumer: str | None, publication: str | None, now: datetime
@@ -228,14 +213,14 @@ class PreviewApi:
             ],
         }
 
-    def _named(self, publication: str | None) -> _Named:
+    def _named(self, publication: str | None) -> Named:
         """The table of a publication by number, the draft, or what is in force (None)."""
         kept = self._kept
         if publication == "draft":
-            return _Named("draft", sound_draft(kept.autopublisher.report))
+            return Named("draft", sound_draft(kept.autopublisher.report))
         wanted = self._in_force() if publication is None else _publication_number(publication)
         try:
-            return _Named(f"publication {wanted}", contents.decode(kept.publications.content(wanted)))
+            return Named(f"publication {wanted}", contents.decode(kept.publications.content(wanted)))
         except LookupError as error:
             raise web.HTTPNotFound(text=f"there is no publication {wanted}") from error
 
@@ -263,6 +248,30 @@ class PreviewApi:
             return kept.hsa_versions.tree(_publication_number(version, "hsa"))
         except LookupError as error:
             raise web.HTTPNotFound(text=str(error)) from error
+
+
+def look_ahead(
+    kept: Kept, tables: tuple[Named, Named], trees: tuple[HsaTree, HsaTree], *, now: datetime, calls: int = _CALLS
+) -> dict[str, Any]:
+    """What going from one table to the other changes for callers, and for the newest recorded calls.
+
+    Raises UncompilableTable.
+    """
+    with ExitStack() as stack:
+        before, after = (
+            stack.enter_context(opened_side(one.draft, tree, kept.settings.variables))
+            for one, tree in zip(tables, trees, strict=True)
+        )
+        found = preview_json(preview(before, after, now=now), before=tables[0].label, after=tables[1].label)
+        return found | {"traffic": _traffic(kept, before, after, now, calls)}
+
+
+def _traffic(kept: Kept, before: Side, after: Side, now: datetime, newest: int) -> dict[str, Any]:
+    counted = kept.call_log.counts(newest=newest)
+    made = [Calls(one.sender, one.contract, one.logical_address, one.number) for one in counted]
+    effects = preview_calls(before.table, after.table, made, now=now)
+    since = min((one.first for one in counted), default=None)
+    return traffic_json(effects, calls=sum(one.number for one in counted), since=since)
 
 
 def _publication_number(text: str, name: str = "publication") -> int:

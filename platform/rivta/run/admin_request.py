@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -82,6 +83,11 @@ def if_match(request: web.Request) -> str | None:
     return _digest(request, "If-Match")
 
 
+def etag(digest: str) -> dict[str, str]:
+    """The header that says which version an answer is of."""
+    return {"ETag": f'"{digest}"'}
+
+
 def if_none_match(request: web.Request) -> str | None:
     """The digest in If-None-Match, or `*`; None where there is none."""
     return _digest(request, "If-None-Match")
@@ -97,12 +103,17 @@ def _digest(request: web.Request, header: str) -> str | None:
     return digest[1:-1]
 
 
-async def body(request: web.Request, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object in a request, if it is what `schema` (an object of plain fields) says; 400 with all mistakes."""
-    if (request.content_length or 0) > _LONGEST_JSON:
-        raise web.HTTPRequestEntityTooLarge(max_size=_LONGEST_JSON, actual_size=request.content_length or 0)
+async def body(request: web.Request, schema: Mapping[str, Any], most: int = _LONGEST_JSON) -> dict[str, Any]:
+    """The JSON object in a request of at most `most` bytes, if it is what `schema` says; 400 with all mistakes.
+
+    The schema is of an object of plain fields, of texts by name, or of objects like it.
+    """
+    if (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=request.content_length or 0)
     try:
-        content = json.loads(await request.read() or b"{}")
+        text = await request.read() or b"{}"
+        # A long one is not to hold up whatever else this process does.
+        content = await asyncio.to_thread(json.loads, text) if len(text) > _LONGEST_JSON else json.loads(text)
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -131,6 +142,10 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
             return bool(0 < value < 10**_DIGITS_OF_A_NUMBER)
         case "array", list():
             return all(isinstance(item, str) for item in value)
+        case "object", dict():
+            if "properties" in schema:
+                return not _mistakes(value, schema)
+            return all(isinstance(text, str) for text in value.values())
         case "string", str():
             allowed = schema.get("enum")
             is_blank = bool(schema.get("minLength")) and not value.strip()

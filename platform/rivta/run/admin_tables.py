@@ -21,7 +21,7 @@ from rivta.catalogue.proposals import AlreadyDecided, Proposal, ProposalState
 from rivta.catalogue.publications import BaseChanged, ConfirmationNeeded, Publication, PublicationRefused
 from rivta.catalogue.trail import Action
 from rivta.run.admin_door import ApiPath, Refusal, Role, caller_of
-from rivta.run.admin_request import body, if_match, if_none_match, instant, limit, number_in_path
+from rivta.run.admin_request import body, etag, if_match, if_none_match, instant, limit, number_in_path
 from rivta.run.tokens import TokenRefused
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class TablesApi:
     async def file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         text = await self._alone(lambda: self._kept.desk.files.read(name))
-        return web.Response(body=text, content_type=_YAML, charset="utf-8", headers=_etag(digest_of(text)))
+        return web.Response(body=text, content_type=_YAML, charset="utf-8", headers=etag(digest_of(text)))
 
     async def write_file(self, request: web.Request) -> web.StreamResponse:
         name, known, is_new = request.match_info["name"], if_match(request), if_none_match(request) == "*"
@@ -182,7 +182,7 @@ class TablesApi:
             return digest
 
         digest = await self._on_files(name, write)
-        return web.json_response({"name": name, "digest": digest, "bytes": len(text)}, headers=_etag(digest))
+        return web.json_response({"name": name, "digest": digest, "bytes": len(text)}, headers=etag(digest))
 
     async def remove_file(self, request: web.Request) -> web.StreamResponse:
         name, known = request.match_info["name"], if_match(request)
@@ -246,7 +246,7 @@ class TablesApi:
 
     async def publications(self, request: web.Request) -> web.StreamResponse:
         history = await asyncio.to_thread(self._kept.publications.history, limit(request, 100))
-        headers = _etag(history[0].digest) if history else None
+        headers = etag(history[0].digest) if history else None
         return web.json_response({"publications": [publication_json(one) for one in history]}, headers=headers)
 
     async def publication(self, request: web.Request) -> web.StreamResponse:
@@ -257,7 +257,7 @@ class TablesApi:
             return found | {"sources": self._kept.publications.sources(number)}
 
         found = await self._refusing(asyncio.to_thread(read))
-        return web.json_response(found, headers=_etag(found["digest"]))
+        return web.json_response(found, headers=etag(found["digest"]))
 
     async def proposals(self, request: web.Request) -> web.StreamResponse:
         states = () if request.query.get("all") else (ProposalState.PROPOSED,)
@@ -305,7 +305,7 @@ class TablesApi:
         proposal = outcome.to_json() if isinstance(outcome, Proposal) else None
         publication = publication_json(outcome) if isinstance(outcome, Publication) else None
         made = isinstance(outcome, Publication) and outcome.number > before
-        headers = _etag(outcome.digest) if isinstance(outcome, Publication) else None
+        headers = etag(outcome.digest) if isinstance(outcome, Publication) else None
         return web.json_response({"made": made, "publication": publication, "proposal": proposal}, headers=headers)
 
     def _with_newest_before(self, do: Callable[[datetime], Outcome]) -> tuple[int, Outcome]:
@@ -370,7 +370,3 @@ class TablesApi:
 def _publication_known(request: web.Request) -> str | None:
     known = if_match(request)
     return None if known == "*" else known
-
-
-def _etag(digest: str) -> dict[str, str]:
-    return {"ETag": f'"{digest}"'}

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 10
 """How long a statement waits for another process's write lock on SQLite."""
 CONNECT_TIMEOUT_S = 5
+_SILENT_SERVER = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+"""A server whose machine or network is gone closes nothing: the kernel gives it up after ten seconds, not minutes."""
 MIGRATION_LOCK = 0x72697674
 """Key of the PostgreSQL advisory lock under which one node migrates while the others wait."""
 _WRITES = "rivta_writes"
@@ -141,7 +148,16 @@ def _engine(url: URL) -> Engine:
     return create_engine(
         url,
         pool_pre_ping=True,  # a server that was restarted must cost no failed statement
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "rivta"},
+        # What the URL says of these goes before.
+        connect_args={
+            name: value
+            for name, value in {
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "rivta",
+                **_SILENT_SERVER,
+            }.items()
+            if name not in url.query
+        },
     )
 
 

@@ -17,14 +17,8 @@ from signxml.algorithms import SignatureConstructionMethod, SignatureMethod
 from signxml.signer import XMLSigner
 
 from rivta.catalogue import content as contents
-from rivta.catalogue.exchange.signed import (
-    Loaded,
-    PublicationFileRefused,
-    SignedPublication,
-    read,
-    refuse_other_or_older,
-    write,
-)
+from rivta.catalogue.exchange.ledger import Loaded, PublicationFileRefused
+from rivta.catalogue.exchange.signed import SignedPublication, read, refuse_other_or_older, write
 from rivta.catalogue.exchange.written import About
 from rivta.catalogue.rows import Component, Draft, Place
 from rivta.soap.identifiers import HsaId

@@ -1,16 +1,24 @@
 """The registry contracts on the wire: answers by their schemas, and the incumbent's faults word for word."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rivta.catalogue import content, registry
+from rivta.catalogue.compile import compile_table
+from rivta.catalogue.hsa import HsaTree
 from rivta.catalogue.quirks import RegistryRules
-from rivta.catalogue.table import Table
+from rivta.catalogue.rows import Draft, PermissionRow, Place
+from rivta.catalogue.table import ListedPermission, Table
+from rivta.run.services.server import application
 from rivta.soap import namespaces
+from rivta.soap.identifiers import HsaId, LogicalAddress
+from rivta.soap.wsgi import HttpRequest, begin
 from tests.catalogue.tables import NOTIFICATION, compiled
 from tests.catalogue.test_registry import SUBSCRIPTIONS
 from tests.catalogue.worked_example import AT, BOOKINGS, HSA, LAB, TABLE
-from tests.run.services.served import answer_to, catalogue, children, fault_of, payload_of
+from tests.run.services.served import answer_to, catalogue, children, fault_of, message, payload_of
 
 SUPPORTED = {1: namespaces.GET_SUPPORTED_SERVICE_CONTRACTS_1, 2: namespaces.GET_SUPPORTED_SERVICE_CONTRACTS_2}
 ADDRESSEES = {
@@ -19,6 +27,23 @@ ADDRESSEES = {
 }
 TYPES = {1: namespaces.REGISTRY_1, 2: namespaces.REGISTRY_2}
 NIL = '<serviceConsumerHsaId xsi:nil="true" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"/>'
+
+
+MANY = 100_000
+
+
+@pytest.fixture(scope="module")
+def many_addresses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table in which one consumer is permitted at each of MANY addresses."""
+    place = Place("t", 1)
+    rows = tuple(
+        PermissionRow(
+            HsaId("EI"), LogicalAddress(f"SE2321000016-X{number:06}"), NOTIFICATION, "x", None, None, (), place
+        )
+        for number in range(MANY)
+    )
+    folder = tmp_path_factory.mktemp("many")
+    return compile_table(content.encode(Draft(permissions=rows)), hsa=HsaTree(), variables={}, folder=folder)
 
 
 @pytest.fixture
@@ -138,3 +163,31 @@ def test_before_the_first_publication_everything_is_a_fault() -> None:
     request = supported_request(2, consumer=None, address="SE1")
 
     assert fault_of(answer_to(catalogue(None), request)) == ("Server", "No publication is in force")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_hundred_thousand_addresses_are_sent_in_pieces_of_a_page_each(many_addresses: Path, version: int) -> None:
+    """Each piece is made when it is asked for, of one page of rows: the whole answer is never there."""
+    table = Table.open(many_addresses)
+    pages: list[int] = []
+    original = table.permission_pages_with
+
+    class Watched(Table):
+        __slots__ = ()
+
+        def permission_pages_with(self, consumer: str, contract: int, size: int) -> Iterator[list[ListedPermission]]:
+            for page in original(consumer, contract, size):
+                pages.append(len(page))
+                yield page
+
+    table.__class__ = Watched
+    request = addressees_request(version, consumer="EI", contract=NOTIFICATION)
+    answering = begin(application(catalogue(table)), HttpRequest("POST", "/", body=message(request)))
+    assert not answering.is_whole
+    found, longest = 0, 0
+    for number, chunk in enumerate(answering.chunks):
+        assert len(pages) <= number + 1
+        found, longest = found + chunk.count(b"<logicalAddress>"), max(longest, len(chunk))
+    answering.close()
+    assert (found, sum(pages), max(pages)) == (MANY, MANY, registry.PAGE)
+    assert longest < registry.PAGE * 110

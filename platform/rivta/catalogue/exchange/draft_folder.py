@@ -4,8 +4,7 @@ import difflib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from rivta.catalogue.content import Row
@@ -14,9 +13,8 @@ from rivta.catalogue.exchange.changes import Changes, applied, placeless
 from rivta.catalogue.exchange.imported import ImportRefused
 from rivta.catalogue.exchange.merging import MergeImpossible, Merging, merge
 from rivta.catalogue.files import ContractsByName, Reading, read_draft
-from rivta.catalogue.lint import Surroundings, check
 from rivta.catalogue.marked_yaml import yaml_files
-from rivta.catalogue.rows import Draft, Problem
+from rivta.catalogue.rows import Draft
 
 _LONGEST_DIFF = 4000
 """Lines between the first and the last that differ; beyond them only their number is told."""
@@ -48,8 +46,7 @@ class Planned:
     files: Mapping[Path, bytes]
     before: Mapping[Path, bytes | None]
     differences: tuple[Difference, ...]
-    warnings: tuple[Problem, ...]
-    """Those that the draft did not have before."""
+    after: Reading
 
     @property
     def is_empty(self) -> bool:
@@ -67,10 +64,10 @@ def look(folder: Path, *, contracts: ContractsByName) -> DraftFolder:
     return DraftFolder(folder, reading, texts)
 
 
-def plan(there: DraftFolder, changes: Changes, how: Merging, around: Surroundings, *, now: datetime) -> Planned:
-    """The files after the changes, read again and checked. `how.into` is a name with the folder's.
+def plan(there: DraftFolder, changes: Changes, how: Merging) -> Planned:
+    """The files after the changes, read again. `how.into` is a name with the folder's.
 
-    Raises ImportRefused when the changes bring mistakes into the draft, MergeImpossible when a file cannot be edited.
+    Raises MergeImpossible when a file cannot be edited.
     """
     merged = merge(there.texts, there.draft, changes, how)
     after = _read_again(there, merged, how.contracts)
@@ -78,12 +75,9 @@ def plan(there: DraftFolder, changes: Changes, how: Merging, around: Surrounding
         raise MergeImpossible(
             f"{there.folder}: the files would not say what is wanted; {_first_odd(there, changes, after)}"
         )
-    was, becomes = check(there.reading, around, now=now), check(after, around, now=now)
-    if errors := _new(was.errors, becomes.errors):
-        raise ImportRefused(errors)
     files = {there.path(name): text.encode() for name, text in merged.items()}
     before = {path: path.read_bytes() if path.exists() else None for path in files}
-    return Planned(files, before, differences(there.draft, after.draft), tuple(_new(was.warnings, becomes.warnings)))
+    return Planned(files, before, differences(there.draft, after.draft), after)
 
 
 def unified_diff(planned: Planned) -> Iterator[str]:
@@ -144,21 +138,3 @@ def _first_odd(there: DraftFolder, changes: Changes, after: Reading) -> str:
     wanted, found = applied(there.draft, changes), placeless(after.draft)
     odd: list[Row] = [*(wanted - found), *(found - wanted)]
     return f"the first row that differs: {odd[0] if odd else 'none'}"
-
-
-def _new(was: tuple[Problem, ...], becomes: tuple[Problem, ...]) -> list[Problem]:
-    """Problems that were not there before, wherever they stand now."""
-    left = Counter(replace(one, line=0, message=_without_places(one.message)) for one in was)
-    found = []
-    for one in becomes:
-        key = replace(one, line=0, message=_without_places(one.message))
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            found.append(one)
-    return found
-
-
-def _without_places(message: str) -> str:
-    """Lines move when rows come before them."""
-    return "".join(part for part in message if not part.isdigit())

@@ -7,13 +7,11 @@ that there is one signature, over everything, by a method that is allowed; and w
 
 import binascii
 import gzip
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,13 +28,11 @@ from signxml.signer import XMLSigner
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from rivta.catalogue import content as contents
+from rivta.catalogue.exchange.ledger import Loaded, PublicationFileRefused, refuse_older
 from rivta.catalogue.exchange.written import About
 from rivta.catalogue.rows import Draft
 from rivta.soap.namespaces import PUBLICATION_FILE, XML_SIGNATURE
 from rivta.soap.xml import XmlRefused, parse_xml
-
-LEDGER = ".imported.json"
-"""Beside the draft: which publication of which platform was imported last."""
 
 _FORMAT = "1"
 _MAX_BYTES = 512 * 1024 * 1024
@@ -69,10 +65,6 @@ _SHAPE: dict[str, tuple[str, ...]] = {
 """The children of each element of the signature, which are all there may be; others have none."""
 
 
-class PublicationFileRefused(ValueError):
-    """The file is not taken; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class SignedPublication:
     """A publication out of a file whose signature is good."""
@@ -84,14 +76,6 @@ class SignedPublication:
     draft: Draft
     signer: str
     """Subject of the certificate, and its SHA-256."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What is in use already of a platform."""
-
-    number: int
-    digest: str
 
 
 def write(content: bytes, about: About, *, platform: str, key: bytes, certificate: bytes) -> bytes:
@@ -152,35 +136,7 @@ def refuse_other_or_older(found: SignedPublication, *, platform: str, loaded: Lo
         raise PublicationFileRefused(f"is a publication of platform {found.platform}, not of {platform}")
     if loaded is None:
         return
-    number = found.about.version
-    if number < loaded.number:
-        raise PublicationFileRefused(
-            f"is publication {number}, older than publication {loaded.number}, which is loaded"
-        )
-    if number == loaded.number and found.digest != loaded.digest:
-        raise PublicationFileRefused(f"says it is publication {number}, but the one that is loaded has other content")
-
-
-def loaded_from(folder: Path, platform: str) -> Loaded | None:
-    """Which publication of a platform was imported last into the draft in `folder`. Raises PublicationFileRefused."""
-    path = folder / LEDGER
-    try:
-        found = json.loads(path.read_bytes()).get(platform)
-        return None if found is None else Loaded(int(found["number"]), str(found["digest"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PublicationFileRefused(
-            f"cannot be compared with what is loaded: {path} is damaged; restore it, or delete it if nothing was"
-        ) from error
-
-
-def ledger_with(folder: Path, found: SignedPublication, now: datetime) -> bytes:
-    """New content of the ledger in `folder`."""
-    path = folder / LEDGER
-    there = json.loads(path.read_bytes()) if path.exists() else {}
-    there[found.platform] = {"number": found.about.version, "digest": found.digest, "imported": now.isoformat()}
-    return json.dumps(there, indent=2, sort_keys=True).encode() + b"\n"
+    refuse_older(Loaded(found.about.version, found.digest), loaded)
 
 
 def _method(key: bytes, certificate: x509.Certificate) -> SignatureMethod:

@@ -5,13 +5,16 @@ Refusals have the incumbent's words, its spelling included: clients have been se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lxml import etree
 
 from rivta.catalogue import registry
 from rivta.catalogue.registry import Addressee
 from rivta.run.services.catalogue import Catalogue
+from rivta.run.services.written import elements, enveloped, filter_element
 from rivta.soap import namespaces
-from rivta.soap.service import Answer, Call, ServiceFault
+from rivta.soap.service import Answer, Call, ServiceFault, Streamed
 
 _NO_ADDRESS = "LogicalAddress must not be empty or null"
 _NO_CONSUMER = "ServiceConsumerHsaId must not be empty or null"
@@ -49,15 +52,12 @@ def supported_contracts(catalogue: Catalogue, *, version: int) -> Answer:
 def logical_addressees(catalogue: Catalogue) -> Answer:
     """The service of GetLogicalAddresseesByServiceContract 2."""
 
-    def answer(call: Call) -> etree._Element:
+    def answer(call: Call) -> Streamed:
         consumer, contract = _asked(catalogue, call, namespaces.REGISTRY_2)
-        found = registry.logical_addressees(
+        pages = registry.logical_addressees(
             catalogue.table, consumer=consumer, contract=contract, now=catalogue.now(), rules=catalogue.rules
         )
-        root = _response(call, "GetLogicalAddresseesByServiceContractResponse", namespaces.REGISTRY_2)
-        for one in found:
-            _add_record(root, call.contract, one)
-        return root
+        return _streamed(call, ("".join(map(_record, page)) for page in pages))
 
     return answer
 
@@ -65,15 +65,12 @@ def logical_addressees(catalogue: Catalogue) -> Answer:
 def logical_addresses(catalogue: Catalogue) -> Answer:
     """The service of GetLogicalAddresseesByServiceContract 1."""
 
-    def answer(call: Call) -> etree._Element:
+    def answer(call: Call) -> Streamed:
         consumer, contract = _asked(catalogue, call, namespaces.REGISTRY_1)
-        found = registry.logical_addresses(
+        pages = registry.logical_addresses(
             catalogue.table, consumer=consumer, contract=contract, now=catalogue.now(), rules=catalogue.rules
         )
-        root = _response(call, "GetLogicalAddresseesByServiceContractResponse", namespaces.REGISTRY_1)
-        for address in found:
-            etree.SubElement(root, f"{{{call.contract}}}logicalAddress").text = address
-        return root
+        return _streamed(call, ("".join(elements(("logicalAddress", one)) for one in page) for page in pages))
 
     return answer
 
@@ -92,14 +89,14 @@ def _asked(catalogue: Catalogue, call: Call, types: str) -> tuple[str, str]:
     return consumer, contract
 
 
-def _add_record(root: etree._Element, namespace: str, one: Addressee) -> None:
-    record = etree.SubElement(root, f"{{{namespace}}}logicalAddressRecord")
-    etree.SubElement(record, f"{{{namespace}}}logicalAddress").text = one.logical_address
-    for part in one.filters:
-        filter = etree.SubElement(record, f"{{{namespace}}}filter")
-        etree.SubElement(filter, f"{{{namespace}}}serviceDomain").text = part.domain
-        for category in part.categories:
-            etree.SubElement(filter, f"{{{namespace}}}categorization").text = category
+def _streamed(call: Call, pieces: Iterator[str]) -> Streamed:
+    """An answer of any length: a consumer may be permitted at every address of the country."""
+    return Streamed.started(enveloped("GetLogicalAddresseesByServiceContractResponse", call.contract, pieces), {})
+
+
+def _record(one: Addressee) -> str:
+    filters = "".join(filter_element("filter", part) for part in one.filters)
+    return f"<logicalAddressRecord>{elements(('logicalAddress', one.logical_address))}{filters}</logicalAddressRecord>"
 
 
 def _response(call: Call, name: str, types: str) -> etree._Element:

@@ -16,14 +16,9 @@ from rivta.catalogue import registry
 from rivta.catalogue.exchange.dates import write_bound
 from rivta.catalogue.table import ListedComponent, ListedPermission, ListedProducerAddress, ListedRoute, Table
 from rivta.run.services.catalogue import PUBLICATION, Catalogue
+from rivta.run.services.written import elements, enveloped, filter_element
 from rivta.soap import namespaces
-from rivta.soap.service import Answer, Call, Streamed, xml_text
-
-_ENVELOPE = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    f'<soap:Envelope xmlns:soap="{namespaces.SOAP_ENVELOPE}"><soap:Body><{{0}} xmlns="{{1}}">\n'
-)
-_END = "</{0}></soap:Body></soap:Envelope>\n"
+from rivta.soap.service import Answer, Call, Streamed
 
 _Row = ListedRoute | ListedPermission
 _Pieces = Iterator[str]
@@ -38,7 +33,7 @@ def sokvagvalsinfo(catalogue: Catalogue) -> Answer:
         written = _Written(catalogue, table, has_filters=call.contract == namespaces.VAGVALSINFO_2)
         pieces = _LISTS[name](written)
         headers = {"ETag": catalogue.etag(table), PUBLICATION: str(table.publication)}
-        return Streamed.started(_envelope(f"{name}Response", call.contract, pieces), headers)
+        return Streamed.started(enveloped(f"{name}Response", call.contract, pieces), headers)
 
     return answer
 
@@ -69,7 +64,7 @@ class _Written:
                 ("majorVersion", _major(namespace)),
                 ("minorVersion", str(known.minor) if known is not None else "0"),
             )
-            yield f"<tjanstekontraktInfo>{_elements(*fields)}</tjanstekontraktInfo>\n"
+            yield f"<tjanstekontraktInfo>{elements(*fields)}</tjanstekontraktInfo>\n"
 
     def components(self) -> _Pieces:
         """Those that only a row mentions too; one with many rows is longer than a piece."""
@@ -78,28 +73,30 @@ class _Written:
                 yield from self._component(one)
 
     def _route(self, row: ListedRoute) -> str:
-        fields = _elements(
+        fields = elements(
             ("virtualiseringsInfoId", str(row.row_id)),
             ("receiverId", row.address),
             ("rivProfil", row.profile),
             ("tjansteKontrakt", self._table.contract(row.contract)),
         )
-        address = _elements(("adress", row.url))
+        address = elements(("adress", row.url))
         return f"<virtualiseringsInfo>{fields}{self._validity(row)}{address}</virtualiseringsInfo>\n"
 
     def _permission(self, row: ListedPermission) -> str:
-        fields = _elements(
+        fields = elements(
             ("anropsBehorighetsInfoId", str(row.row_id)),
             ("receiverId", row.address),
             ("senderId", row.consumer),
             ("tjansteKontrakt", self._table.contract(row.contract)),
         )
-        filters = "".join(_filters(row)) if self._has_filters and row.filters is not None else ""
+        filters = (
+            "".join(filter_element("filterInfo", one) for one in registry.filters_of(row)) if self._has_filters else ""
+        )
         return f"<anropsBehorighetsInfo>{fields}{self._validity(row)}{filters}</anropsBehorighetsInfo>\n"
 
     def _component(self, one: ListedComponent) -> _Pieces:
         words = (("beskrivning", one.name),) if one.name else ()
-        yield f"<tjanstekomponentInfo>{_elements(('hsaId', one.hsa_id), *words)}"
+        yield f"<tjanstekomponentInfo>{elements(('hsaId', one.hsa_id), *words)}"
         for address in self._table.producer_addresses_of(one.id_key):
             yield from self._producer_address(address)
         for page in self._table.permission_pages_of(one.id_key, registry.PAGE):
@@ -107,7 +104,7 @@ class _Written:
         yield "</tjanstekomponentInfo>\n"
 
     def _producer_address(self, address: ListedProducerAddress) -> _Pieces:
-        yield f"<anropsAdressInfo>{_elements(('adress', address.url), ('rivtaProfilNamn', address.profile))}"
+        yield f"<anropsAdressInfo>{elements(('adress', address.url), ('rivtaProfilNamn', address.profile))}"
         for page in registry.routes_to(self._table, address):
             yield "".join(
                 f"<vagvalsInfo>{self._validity(row)}{self._contract_and_address(row)}</vagvalsInfo>" for row in page
@@ -115,13 +112,13 @@ class _Written:
         yield "</anropsAdressInfo>"
 
     def _permission_of_component(self, row: ListedPermission) -> str:
-        agreement = _elements(("integrationsavtal", row.agreement))
+        agreement = elements(("integrationsavtal", row.agreement))
         fields = f"{self._validity(row)}{agreement}{self._contract_and_address(row)}"
         return f"<anropsbehorighetInfo>{fields}</anropsbehorighetInfo>"
 
     def _contract_and_address(self, row: _Row) -> str:
         words = (("logiskAdressBeskrivning", row.address_name),) if row.address_name else ()
-        return _elements(
+        return elements(
             ("tjanstekontraktNamnrymd", self._table.contract(row.contract)),
             ("logiskAdressHsaId", row.address),
             *words,
@@ -139,24 +136,6 @@ _LISTS: dict[str, Callable[[_Written], _Pieces]] = {
     "hamtaAllaTjanstekontrakt": _Written.contracts,
     "hamtaAllaTjanstekomponenter": _Written.components,
 }
-
-
-def _envelope(name: str, namespace: str, pieces: _Pieces) -> Iterator[bytes]:
-    """The envelope around `pieces`. The first of them comes with its start, so that both are made before it leaves."""
-    yield (_ENVELOPE.format(name, namespace) + next(pieces, "")).encode()
-    for piece in pieces:
-        yield piece.encode()
-    yield _END.format(name).encode()
-
-
-def _elements(*fields: tuple[str, str]) -> str:
-    return "".join(f"<{name}>{xml_text(text)}</{name}>" for name, text in fields)
-
-
-def _filters(row: ListedPermission) -> Iterator[str]:
-    for one in registry.filters_of(row):
-        categories = (("categorization", category) for category in one.categories)
-        yield f"<filterInfo>{_elements(('serviceDomain', one.domain), *categories)}</filterInfo>"
 
 
 def _major(namespace: str) -> str:
