@@ -2,12 +2,15 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 
 import pytest
 
+from rivta.router.limits import Limits
 from rivta.router.messages import Answer, Request
-from tests.router.listeners import echo, listening, post
+from tests.router.listeners import Consumer, echo, listening, post
+from tests.support import until_true
 
 pytestmark = pytest.mark.sockets
 
@@ -269,6 +272,53 @@ async def test_a_drain_is_patient_with_a_connection_on_which_something_may_still
     assert (status, headers["connection"]) == (200, "close")
     await consumer.rest()
     await drained
+
+
+async def test_a_drain_does_not_close_a_connection_on_which_a_request_has_come_unread():
+    """Closing it would reset it, and its consumer could not know whether the request was carried out."""
+    async with listening(authority=None) as served:
+        with socket.create_connection(served.address) as consumer:
+            consumer.sendall(post(b"<a/>"))
+            await until_true(lambda: len(served.seen) == 1)
+            assert b"keep-alive" in await asyncio.to_thread(consumer.recv, 1000)
+            consumer.sendall(post(b"<b/>"))  # and the loop has had no turn to read it
+            async with asyncio.timeout(5):
+                await served.listener._connections.drain(30, idle_seconds=0)
+            assert consumer.recv(1000).endswith(b"<b/>")
+
+
+async def test_a_drain_lets_a_handshake_that_has_begun_come_to_its_call(served):
+    with socket.create_connection(served.address) as plain:
+        plain.setblocking(False)
+        await until_true(lambda: served.listener._acceptor.handshakes == 1)
+        closed = asyncio.create_task(served.listener.close(drain_seconds=20, idle_seconds=10))
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(sock=plain, ssl=served.context(), server_hostname="127.0.0.1")
+        consumer = Consumer(reader, writer)
+        await consumer.send(post(b"<a/>"))
+        status, headers, _ = await consumer.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        writer.close()
+        await closed
+
+
+async def test_a_drain_gives_a_handshake_no_more_time_than_a_silent_connection(authority):
+    async with listening(authority=authority, limits=Limits(header_seconds=60)) as served:
+        with socket.create_connection(served.address):
+            await until_true(lambda: served.listener._acceptor.handshakes == 1)
+            async with asyncio.timeout(5):
+                await served.listener.close(drain_seconds=60, idle_seconds=0)
+
+
+async def test_a_connection_is_idle_from_its_last_request_on(served):
+    before, consumer = asyncio.get_running_loop().time(), await served.connect()
+    await consumer.send(post(b"<a/>"))
+    await consumer.answer()
+    (connection,) = served.listener._connections.each()
+    await until_true(lambda: connection.is_idle(since=asyncio.get_running_loop().time()))
+    assert not connection.is_idle(since=before)
+    await consumer.send(b"POST /vp")
+    await until_true(lambda: not connection.is_idle(since=asyncio.get_running_loop().time()))
 
 
 async def test_the_last_answer_of_a_drain_says_so(served):

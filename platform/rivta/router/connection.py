@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import select
 import socket
 import struct
 import termios
@@ -106,23 +107,31 @@ class Connections(web.Server):
         answer = await self._turn_away(request, status, text)
         return Outgoing(replace(answer, close=True), server=self.server)
 
-    async def drain(self, seconds: float, *, idle_seconds: float) -> None:
-        """Returns when every connection has ended: by its last answer, idle, or cut off after `seconds`."""
+    async def drain(
+        self, seconds: float, *, idle_seconds: float, more_come: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Returns when every connection has ended: by its last answer, idle, or cut off after `seconds`.
+
+        While `more_come` it waits for these, too, up to `idle_seconds`.
+        """
         self._draining = True
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while self.connections and (passed := loop.time() - began) < seconds:
-            if passed >= idle_seconds:
-                self._close_idle()
+        while (passed := loop.time() - began) < seconds:
+            is_patient = passed < idle_seconds
+            if not is_patient:
+                self._close_idle(since=loop.time() - idle_seconds)
+            if not self.connections and not (is_patient and more_come()):
+                break
             await asyncio.sleep(_DRAIN_LOOK_SECONDS)
         carrying = [one.task for one in self.each() if one.task is not None]
         await self.shutdown(_DRAIN_LOOK_SECONDS)
         if carrying:  # what is cut off is still recorded
             await asyncio.wait(carrying, timeout=_LAST_WORDS_SECONDS)
 
-    def _close_idle(self) -> None:
+    def _close_idle(self, *, since: float) -> None:
         for connection in self.each():
-            if connection.is_idle:
+            if connection.is_idle(since=since):
                 connection.force_close()  # `close` alone ends its task, and leaves the socket open
 
 
@@ -185,11 +194,21 @@ class Connection(RequestHandler):
         self._is_in_chunks = False
         self._last_bytes = b""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for a request of which nothing has come yet; for the first, its head is long in coming."""
+    def is_idle(self, *, since: float) -> bool:
+        """Whether it has waited since that time of the loop for a request of which nothing has come yet.
+
+        What the loop has not read yet counts as come: closing before it is read would reset it.
+        """
         waits = self._waiter is not None and not self._waiter.done()
-        return waits and (self._deadline is None or self._request_count == 0)
+        return waits and not self._head_bytes and self._last_taken <= since and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        transport = self._socket_transport
+        if transport is None:
+            return False
+        look = select.poll()
+        look.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(look.poll(0))
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -210,6 +229,7 @@ class Connection(RequestHandler):
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.peer = _peer(transport)
         self._socket_transport = transport
+        self._last_taken = self._loop.time()
         self._deadline = self._loop.call_later(self._connections.limits.header_seconds, self.force_close)
         super().connection_made(transport)
         self._take_place(transport)

@@ -53,10 +53,14 @@ class Listener:
         """Accepts nothing more, lets calls in flight finish for `drain_seconds`, then ends what is left.
 
         A connection ends with its next answer, which says so. One that asks nothing for `idle_seconds` is closed as
-        it is: a consumer that asks in that very moment meets a reset, so with a successor it is worth being patient.
+        it is, and so is one that is not through its handshake by then. A request that is on its way in that very moment
+        is lost, and whoever sent it cannot know whether it was carried out: so with a successor it is worth being
+        patient for longer than consumers keep connections.
         """
         self._acceptor.close()
-        await self._connections.drain(drain_seconds, idle_seconds=idle_seconds)
+        await self._connections.drain(
+            drain_seconds, idle_seconds=idle_seconds, more_come=lambda: self._acceptor.handshakes > 0
+        )
         self._acceptor.give_up_handshakes()
 
 
@@ -107,11 +111,18 @@ class _Acceptor:
         self._loop.add_reader(self._listening, self._accept)
 
     def close(self) -> None:
-        """Accepts no more; handshakes go on."""
+        """Accepts no more; handshakes go on. Twice is once."""
+        if self._listening.fileno() < 0:
+            return
         self._pause(None)
         if self._later is not None:
             self._later.cancel()
         self._listening.close()
+
+    @property
+    def handshakes(self) -> int:
+        """Accepted, and not yet a connection."""
+        return len(self._tasks)
 
     def give_up_handshakes(self) -> None:
         """Ends what has not become a connection yet."""

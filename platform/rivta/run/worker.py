@@ -22,7 +22,7 @@ from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.current import CurrentContracts
 from rivta.router.calling import Calling
-from rivta.router.client import ProducerClient
+from rivta.router.client import ClientRules, ProducerClient
 from rivta.router.front import ContractDocuments, Forwarded, front
 from rivta.router.identify import Identify, Withdrawn, identify
 from rivta.router.limits import Limits
@@ -51,8 +51,9 @@ _DRAIN_SECONDS = 30.0
 _MOST_FILES = 65_536
 _IDLE_SECONDS = 1.0
 """So long a connection may ask nothing before a drain closes it."""
-_PATIENT_IDLE_SECONDS = 5.0
-"""The same when a successor serves already, and nobody waits for this process to end."""
+_PATIENT_IDLE_SECONDS = ClientRules().idle_seconds + 2.0
+"""The same when a successor serves already: longer than a platform before this one keeps a connection without a call,
+so that it never calls on one that is being closed."""
 
 
 def main(config: Path, index: int, child: Child) -> None:
