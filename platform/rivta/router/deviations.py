@@ -488,7 +488,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.WAY,
         "Calls under way to one producer",
         "no limit",
-        "64, and 1000 to a platform (`limits`); then VP009 at once",
+        "64, and 1000 to a platform (`limits`), of which one sender that is no platform itself leaves an eighth to the "
+        "others; then VP009 at once",
         "one slow producer must not take all",
         switch="compat.producers_unlimited",
     ),

@@ -75,7 +75,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     producers = ProducerClient(identities, client_rules_of(settings))
     spool, payloads = _spool(settings, index), _payloads(settings)
     policy = policy_of(settings)
-    calling = Calling(policy, producers)
+    calling = Calling(policy, producers, is_platform=lambda hsa_id: _is_platform(table, hsa_id))
     router = Router(
         policy,
         table=lambda: table.decisions,
@@ -264,6 +264,10 @@ async def _until_there_is_a_table(table: CurrentTable, child: Child) -> None:
     while not table.check() and not stopped.done():  # noqa: ASYNC110
         await asyncio.sleep(0.05)  # a file of another process is what is waited for
     stopped.cancel()
+
+
+def _is_platform(current: CurrentTable, hsa_id: str) -> bool:
+    return current.table is not None and current.table.is_platform(hsa_id)
 
 
 async def _switch_table(table: CurrentTable) -> None:
