@@ -9,8 +9,10 @@ import pytest
 
 from rivta.router.limits import Limits
 from rivta.router.messages import Answer, Request
+from rivta.router.server import serve
+from rivta.run import ports
 from tests.router.listeners import Consumer, echo, listening, post
-from tests.support import until_true
+from tests.support import HAS_IPV6, until_true
 
 pytestmark = pytest.mark.sockets
 
@@ -33,6 +35,28 @@ async def test_the_handler_gets_the_whole_request_and_who_sent_it(served):
     assert [value for name, value in request.headers if name.lower() == "x-twice"] == ["1", "2"]
     assert request.peer.sender.hsa_id == "SE1-CONSUMER"
     assert request.peer.address == "127.0.0.1"
+
+
+async def test_a_caller_of_ipv4_has_its_own_address_on_a_listener_for_both(authority):
+    """And so its own share of what an address may have, and its place in a whitelist."""
+    listener = ports.listen("::" if HAS_IPV6 else "127.0.0.1", 0, role="test")
+    port = listener.getsockname()[1]
+    seen = []
+
+    async def handle(request: Request) -> Answer:
+        seen.append(request.peer.address)
+        return Answer(200, (), b"")
+
+    async def turn_away(request: Request, status: int, text: str) -> Answer:
+        return Answer(status, (), b"")
+
+    serving = await serve(handle, turn_away=turn_away, listening=listener, tls=None, limits=Limits())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(post(b"x"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await serving.close(drain_seconds=1, idle_seconds=0)
+    assert seen == ["127.0.0.1"]
 
 
 async def test_a_certificate_without_an_hsa_id_is_no_sender_and_says_which(served):

@@ -84,6 +84,13 @@ def test_a_listener_needs_an_address_and_a_port(address: str) -> None:
     assert problem.startswith(f'{FILE}: listen.https: found "{address}", expected an address and a port')
 
 
+@pytest.mark.parametrize("address", ["::1:20010", "[::1:20010", "::1]:20010", "[localhost]:20010", "[]:20010"])
+def test_an_address_of_ipv6_stands_in_brackets(address: str) -> None:
+    """Without them nobody can tell where it ends."""
+    (problem,) = problems(listen={"https": address})
+    assert problem.endswith('expected an address of IPv6 in brackets and a port, as "[::1]:20010"')
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     found = problems(
         platform={"hsa_id": "SE 1", "workers": 0},

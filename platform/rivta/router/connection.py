@@ -403,8 +403,7 @@ class Connection(RequestHandler):
 
 
 def _peer(transport: asyncio.BaseTransport) -> Peer:
-    name = transport.get_extra_info("peername")
-    address = str(name[0]) if isinstance(name, tuple) else ""
+    address = address_of(transport.get_extra_info("peername"))
     tls = transport.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     if certificate is None:
@@ -413,6 +412,13 @@ def _peer(transport: asyncio.BaseTransport) -> Peer:
         return Peer(address=address, sender=sender_from_certificate(certificate), tls=negotiated(tls))
     except NoSenderId as error:
         return Peer(address=address, sender=None, problem=str(error), tls=negotiated(tls))
+
+
+def address_of(name: object) -> str:
+    """The IP address in the name of a socket's other end; empty where it has none. One of IPv4 is spelled so, also when
+    its connection was accepted on a socket for both."""
+    address = str(name[0]) if isinstance(name, tuple) else ""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 
 def _unread(transport: asyncio.Transport) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 
-from rivta.router.connection import Connections
+from rivta.router.connection import Connections, address_of
 from rivta.router.limits import Limits
 from rivta.router.messages import Handler, TurnAway
 from rivta.tls.contexts import CALLER
@@ -163,7 +163,7 @@ class _Acceptor:
             _log.error("no connection can be accepted: %s", error.strerror)
             self._pause(_OUT_OF_FILES_SECONDS)
             return None
-        return accepted, _network(str(address[0])) if isinstance(address, tuple) else ""
+        return accepted, _network(address_of(address))
 
     def _begin(self, accepted: socket.socket, address: str) -> None:
         if self._handshakes[address] >= self._limits.handshakes_per_address:

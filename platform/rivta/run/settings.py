@@ -77,8 +77,11 @@ def _in_folder_of_the_file(path: Path, info: ValidationInfo) -> Path:
 
 def _an_address(text: str) -> str:
     host, separator, port = text.rpartition(":")
-    if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
+    is_v6 = host[:1] == "[" and host[-1:] == "]" and _is_ip(host[1:-1])
+    if not (separator and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError('an address and a port, as "127.0.0.1:20010"')
+    if not is_v6 and any(sign in host for sign in ":[]"):
+        raise ValueError('an address of IPv6 in brackets and a port, as "[::1]:20010"')
     return text
 
 
