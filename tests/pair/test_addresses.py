@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import requests
 import pytest
+import requests
 
 from tests.pair.consumer import KS, Identity, get_diagnosis, http_post, read_answer, tls_connection
 from tests.pair.standalone import Standalone, free_port, serving, write_settings
 from tests.support import HAS_IPV6, Pair, run_rivta
-
 
 pytestmark = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 

@@ -11,6 +11,8 @@ from rivta.router.limits import Limits
 from rivta.router.messages import Answer, Request
 from rivta.router.server import serve
 from rivta.run import ports
+from rivta.tls.authority import Authority
+from rivta.tls.contexts import client_context, server_context
 from tests.router.listeners import Consumer, echo, listening, post
 from tests.support import HAS_IPV6, until_true
 
@@ -272,6 +274,33 @@ async def test_codings_of_a_body(served, body, codings, status):
     await consumer.send(post(body, *[b"Content-Encoding: " + coding for coding in codings]))
     answered, _, content = await consumer.answer()
     assert (answered, content == b"<a/>") == (status, status == 200)
+
+
+async def test_another_context_is_for_the_handshakes_that_follow(served, authority, tmp_path):
+    """And those of the context before it who are not welcome any more go, also when they come through later."""
+    others = Authority.create(tmp_path / "others")
+    shown = others.issue("server", hsa_id="SE1-S", common_name="s", organisation="O", hosts=["127.0.0.1"])
+    welcome, unwelcome = await served.connect(), await served.connect("nameless")
+    with socket.create_connection(served.address) as plain:
+        plain.setblocking(False)
+        await until_true(lambda: served.listener._acceptor.handshakes == 1)
+        await asyncio.sleep(0)  # it is counted before it begins
+        await asyncio.sleep(0)
+
+        context = server_context(certificate=shown.certificate, key=shown.key, trusted=others.ca)
+        cut = served.listener.show(context, is_unwelcome=lambda sender: True)
+
+        reader, writer = await asyncio.open_connection(sock=plain, ssl=served.context(), server_hostname="127.0.0.1")
+        late = Consumer(reader, writer)
+        assert await late.rest() == b""
+        writer.close()
+    assert (cut, await welcome.rest()) == (1, b"")
+    await unwelcome.send(post(b"<a/>"))  # nobody can say whose it is: it stays, and is VP002
+    assert (await unwelcome.answer())[0] == 200
+    new = client_context(certificate=shown.certificate, key=shown.key, trusted=others.ca)
+    consumer = await served.connect(context=new)
+    await consumer.send(post(b"<a/>"))
+    assert (await consumer.answer())[0] == 200
 
 
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import select
 import socket
+import ssl
 import struct
 import termios
 import traceback
@@ -26,7 +27,7 @@ from rivta.router.load import Load, Share, carry_with
 from rivta.router.messages import Answer, Handler, Peer, Request, TurnAway
 from rivta.router.outgoing import Outgoing
 from rivta.tls.contexts import negotiated
-from rivta.tls.sender import NoSenderId, sender_from_certificate
+from rivta.tls.sender import NoSenderId, Sender, sender_from_certificate
 
 _log = logging.getLogger("rivta.router.connection")
 
@@ -50,7 +51,9 @@ _BYTES_ACKED = 120
 class Connections(web.Server):
     """The connections of a listener: aiohttp's low-level server, making ours."""
 
-    def __init__(self, handler: Handler, *, turn_away: TurnAway, limits: Limits, server: str) -> None:
+    def __init__(
+        self, handler: Handler, *, turn_away: TurnAway, limits: Limits, server: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(self._answer)  # type: ignore[arg-type]  # what an Outgoing has is all that is asked of it
         self.limits = limits
         self.server = server
@@ -59,9 +62,19 @@ class Connections(web.Server):
         self._handler = handler
         self._turn_away = turn_away
         self._draining = False
+        self._tls = tls
+        self._is_unwelcome: Callable[[Sender], bool] = lambda sender: False
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop)
+
+    def renew(self, tls: ssl.SSLContext, is_unwelcome: Callable[[Sender], bool]) -> None:
+        """Connections are made with `tls` from now on; one that still comes by another is cut if it `is_unwelcome`."""
+        self._tls, self._is_unwelcome = tls, is_unwelcome
+
+    def is_let_in(self, sender: Sender, tls: ssl.SSLContext) -> bool:
+        """Whether a connection that was made with `tls` may stay."""
+        return tls is self._tls or not self._is_unwelcome(sender)
 
     @property
     def count(self) -> int:
@@ -241,7 +254,9 @@ class Connection(RequestHandler):
         taken, allowed = self._connections.per_sender, self._connections.limits.connections_per_sender
         taken[sender.hsa_id] += 1
         self.is_surplus = taken[sender.hsa_id] > allowed
-        if taken[sender.hsa_id] > 2 * allowed:
+        tls = transport.get_extra_info("ssl_object")
+        is_late = tls is not None and not self._connections.is_let_in(sender, tls.context)
+        if is_late or taken[sender.hsa_id] > 2 * allowed:
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

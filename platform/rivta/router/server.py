@@ -49,6 +49,17 @@ class Listener:
             connection.cut()
         return len(unwelcome)
 
+    def show(self, tls: ssl.SSLContext, *, is_unwelcome: Callable[[Sender], bool]) -> int:
+        """Takes another TLS context for the handshakes that begin from now on; what listens without TLS goes on so.
+
+        Connections stay, but for those whose sender `is_unwelcome`: those are cut, and those in a handshake with the
+        context before will be. How many were cut.
+        """
+        if not self._acceptor.takes(tls):
+            return 0
+        self._connections.renew(tls, is_unwelcome)
+        return self.drop(is_unwelcome)
+
     async def close(self, *, drain_seconds: float, idle_seconds: float = 1.0) -> None:
         """Accepts nothing more, lets calls in flight finish for `drain_seconds`, then ends what is left.
 
@@ -78,7 +89,7 @@ async def serve(
 
     `server` is the Server header of every answer; empty: answers have the one that they come with, if any.
     """
-    connections = Connections(handler, turn_away=turn_away, limits=limits, server=server)
+    connections = Connections(handler, turn_away=turn_away, limits=limits, server=server, tls=tls)
     acceptor = _Acceptor(listening, connections, tls, limits)
     acceptor.accept_on()
     return Listener(acceptor, connections)
@@ -109,6 +120,13 @@ class _Acceptor:
         """Accepts from now on."""
         self._later = None
         self._loop.add_reader(self._listening, self._accept)
+
+    def takes(self, tls: ssl.SSLContext) -> bool:
+        """Uses another context from now on; False where there was none."""
+        if self._tls is None:
+            return False
+        self._tls = tls
+        return True
 
     def close(self) -> None:
         """Accepts no more; handshakes go on. Twice is once."""

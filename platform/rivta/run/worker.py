@@ -24,10 +24,9 @@ from rivta.contracts.current import CurrentContracts
 from rivta.router.calling import Calling
 from rivta.router.client import ClientRules, ProducerClient
 from rivta.router.front import ContractDocuments, Forwarded, front
-from rivta.router.identify import Identify, Withdrawn, identify
+from rivta.router.identify import Withdrawn, identify
 from rivta.router.limits import Limits
 from rivta.router.pipeline import Router
-from rivta.router.policy import Policy
 from rivta.router.record import CallRecord, CannotRecord
 from rivta.router.schemas import Schemas
 from rivta.router.server import Listener, serve
@@ -35,9 +34,8 @@ from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
 from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
-from rivta.run.settings import Settings
-from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
-from rivta.tls.contexts import server_context
+from rivta.run.settings import Settings, Tls
+from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, ListenerTls, RevocationWatch
 from rivta.tls.header_certificate import HeaderCertificates
 from rivta.tls.sender import Sender
 from rivta.tls.targets import Identities
@@ -75,21 +73,28 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     producers = ProducerClient(identities, client_rules_of(settings))
     spool, payloads = _spool(settings, index), _payloads(settings)
     policy = policy_of(settings)
+    certificates = HeaderCertificates.load(
+        settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
+    )
     calling = Calling(policy, producers, is_platform=lambda hsa_id: _is_platform(table, hsa_id))
     router = Router(
         policy,
         table=lambda: table.decisions,
-        identify=_identify(settings, policy, revocations),
+        identify=partial(
+            identify,
+            policy=policy,
+            certificates=certificates,
+            withdrawn=Withdrawn(revocations.is_revoked, revocations.doubt),
+        ),
         schemas=Schemas(policy, lambda: contracts.in_force),
         calling=calling,
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
         payloads=payloads,
     )
-    context = _context(settings)
-    identity = OwnIdentity(settings.tls.certificate, settings.tls.key, (context,))
+    listener_tls = ListenerTls(settings.tls, old_tls=settings.insecure_switches.old_tls)
     await _until_there_is_a_table(table, child)
-    doors = await _open_doors(settings, router, contracts, child.listeners, context)
+    doors = await _open_doors(settings, router, contracts, child.listeners, listener_tls.context)
 
     def cut(is_revoked: Callable[[Sender], bool]) -> int:
         return sum(door.drop(is_revoked) for door in doors) + producers.drop(identities.is_revoked)
@@ -101,7 +106,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         asyncio.create_task(every(_CONTRACTS_SECONDS, lambda: _switch_contracts(contracts))),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: revocations.refresh(cut))),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: _refresh(identities, producers))),
-        asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)),
+        asyncio.create_task(every(IDENTITY_SECONDS, lambda: _renew(listener_tls, settings.tls, certificates, doors))),
         asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, calling, spool, doors))),
     ]
     _spare_the_collector()
@@ -118,21 +123,6 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     for chore in chores:
         chore.cancel()
     spool.close()
-
-
-def _identify(settings: Settings, policy: Policy, revocations: RevocationWatch) -> Identify:
-    certificates = HeaderCertificates.load(
-        settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
-    )
-    withdrawn = Withdrawn(revocations.is_revoked, revocations.doubt)
-    return partial(identify, policy=policy, certificates=certificates, withdrawn=withdrawn)
-
-
-def _context(settings: Settings) -> ssl.SSLContext:
-    tls = settings.tls
-    return server_context(
-        certificate=tls.certificate, key=tls.key, trusted=tls.trusted, old_tls=settings.insecure_switches.old_tls
-    )
 
 
 async def _open_doors(
@@ -235,6 +225,17 @@ class _Recorder:
             await self._spool.append_durably(record)
         except (SpoolFull, SpoolFailed) as error:
             raise CannotRecord(str(error)) from error
+
+
+async def _renew(
+    listener_tls: ListenerTls, tls: Tls, certificates: HeaderCertificates, doors: Sequence[Listener]
+) -> None:
+    """Takes a changed certificate, or changed trust, into use."""
+    if listener_tls.refresh():
+        certificates.trust(tls.trusted)
+        cut = sum(door.show(listener_tls.context, is_unwelcome=listener_tls.distrusts) for door in doors)
+        if cut:
+            _log.info("%d connections cut whose authority is trusted no more", cut)
 
 
 async def _refresh(identities: Identities, producers: ProducerClient) -> None:
