@@ -107,7 +107,6 @@ class Connections(web.Server):
             body = await read_body(incoming, self.limits, share)
             request = as_request(incoming, connection.peer, body)
         except Refusal as refusal:
-            connection.linger(_LINGERING_SECONDS if refusal.lingers else 0.0)
             return await self.turn_away(as_request(incoming, connection.peer, b""), refusal.status, refusal.text)
         outgoing = Outgoing(await self._handler(request), server=self.server)
         # Of what comes behind an offer to change the protocol the library drops a part, and reads on in its middle.
@@ -233,10 +232,6 @@ class Connection(RequestHandler):
         self.force_close()
         if self._socket_transport is not None:
             self._socket_transport.abort()
-
-    def linger(self, seconds: float) -> None:
-        """How long, after an answer that does not wait for the whole request, the rest is still read."""
-        self._lingering_time = seconds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name

@@ -32,6 +32,7 @@ class Compat:
     empty_fault_without_type: bool = False
     faults_without_code: bool = False
     server_of_producer: bool = False
+    cookies_relayed: bool = False
     plain_errors_empty: bool = False
     status_pages: bool = False
 
@@ -626,6 +627,15 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.BACK,
+        "`Set-Cookie` of a producer, `Cookie` of a consumer",
+        "passed on",
+        "end here",
+        "a cookie is for who is at the other end of a connection; with connections that all consumers share, and all "
+        "producers under one name, one would get another's session",
+        switch="compat.cookies_relayed",
+    ),
+    Deviation(
+        Part.BACK,
         "WSDL",
         "the request's own headers come back with it; whatever stands in `X-VP-Forwarded-*` is put into its addresses",
         "they do not; what could not stand in a URL counts as not sent",
@@ -687,7 +697,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "Events of the ECS log",
         "with HTTP headers, those of proxies as labels, the thread, and the name of the TLS settings; handshakes and "
         "TLS settings are events (`skltp-tls`)",
-        "without these, and with `POST` for every method; with the caller's certificate and TLS version instead",
+        "without these; with the caller's certificate and TLS version instead",
         "they are made of the call log, which holds no headers",
     ),
 )
