@@ -150,11 +150,14 @@ def test_a_client_cannot_hand_on_a_certificate_itself(front: Front, pair: Pair, 
 
 def test_a_client_without_a_certificate_does_not_get_to_the_platform(front: Front, pair: Pair) -> None:
     context = ssl.create_default_context(cafile=pair.endpoints["ca"])
-    id = new_id("nobody")
+    prefix = new_id("nobody")
     with contextlib.suppress(OSError), tls_connection(front.url, context) as connection:
-        connection.sendall(http_post(get_diagnosis(KS), f"{CORRELATION_ID}: {id}".encode()))
+        connection.sendall(http_post(get_diagnosis(KS), f"{CORRELATION_ID}: {prefix}-1".encode()))
         assert read_answer(connection).status in (0, 400)
-    assert Admin(front.platform.pair).records(id, "alone") == []
+    with tls_connection(front.url, Identity.of(pair, "npo").context()) as connection:
+        connection.sendall(http_post(get_diagnosis(KS), f"{CORRELATION_ID}: {prefix}-2".encode()))
+        assert read_answer(connection).status == 200
+    until(lambda: Admin(front.platform.pair).correlation_ids("alone", prefix) == [f"{prefix}-2"])
 
 
 def test_a_client_whose_certificate_is_revoked_is_refused_by_the_platform(front: Front, pair: Pair) -> None:
