@@ -219,6 +219,16 @@ def test_of_an_authority_less_the_systems_are_distrusted_and_nobody_elses(
     assert not made.distrusts(sender(theirs, "any"))
 
 
+def test_a_key_that_everybody_may_read_is_told_of(ours: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    issued = issue(ours, "platform")
+    tls = Tls(certificate=issued.certificate, key=issued.key, trusted=(ours.ca,))
+    for mode, told in ((0o600, 0), (0o640, 0), (0o644, 1)):
+        issued.key.chmod(mode)
+        caplog.clear()
+        ListenerTls(tls, old_tls=False)
+        assert len(caplog.messages) == told
+
+
 @pytest.mark.parametrize("left", [0.0, 0.3, 0.9], ids=["empty", "within the first", "within the last"])
 def test_a_trust_file_that_is_not_whole_changes_nothing_and_is_told_once(
     listener_tls: tuple[ListenerTls, Path], left: float, caplog: pytest.LogCaptureFixture

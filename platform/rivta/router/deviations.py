@@ -472,6 +472,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.WAY,
+        "Suffix of a host, by which a TLS identity is chosen (`tls.targets`)",
+        "end of the host, as text",
+        "whole labels",
+        "`example.se` would be `evilexample.se` too",
+    ),
+    Deviation(
+        Part.WAY,
         "Retry",
         "after refused connection, connect timeout and reset",
         "after the first two only, when no byte has been sent",

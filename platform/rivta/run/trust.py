@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -115,6 +116,8 @@ class ListenerTls:
         self._seen = self._states()
         self.context, self._authorities = self._made()
         self._has_lost_one = False
+        if tls.key.stat().st_mode & stat.S_IROTH:
+            _log.warning("%s: everybody on this machine may read the platform's key: chmod 600", tls.key)
 
     def refresh(self) -> bool:
         """Whether there is another `context`. While the files cannot be used together, the one in use stays."""

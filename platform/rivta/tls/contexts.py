@@ -288,6 +288,8 @@ def _trust(context: ssl.SSLContext, trusted: Path | Sequence[Path]) -> None:
 
 def _check_pem(path: Path, label: str, what: str) -> None:
     """OpenSSL's own errors do not name the file, so what can be wrong with a file as such is found here."""
+    if path.is_fifo() or path.is_char_device():  # reading would wait for whoever writes, or never end
+        raise TlsSetupError(f"{path}: is no file; expected {what} in PEM")
     try:
         data = path.read_bytes()
     except OSError as error:
