@@ -33,6 +33,7 @@ ROUTED = CallRecord(
     producer_ms=45.25,
     bytes_in=2048,
     bytes_out=4096,
+    method="POST",
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,17 @@ import pytest
 Seen = TypeVar("Seen")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+HAS_IPV6 = _has_ipv6()
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,3 +323,9 @@ class TestFile:
     def test_a_place_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"ecs\.jsonl"):
             EcsFile(tmp_path / "missing" / "ecs.jsonl").write([call(1)])
+
+
+@pytest.mark.parametrize("method", ["PUT", None])
+def test_the_method_is_the_consumers_and_is_left_out_where_none_was_read(method: str | None) -> None:
+    for action in ("req-in", "req-out"):
+        assert event(call(1, method=method), action).get("http.request.method") == method

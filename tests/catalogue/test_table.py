@@ -52,6 +52,15 @@ def test_a_component_is_called_what_the_tables_call_it(tmp_path: Path) -> None:
     assert table.component_name("C") is None
 
 
+def test_a_component_is_a_platform_if_its_row_says_so_wherever_it_stands(tmp_path: Path) -> None:
+    """Not only with a producer address: one that only calls is one too."""
+    table = compiled(tmp_path, "components: {SE1-Region: {name: R, platform: true}, SE1-JS: {name: J}}\n" + TABLE)
+
+    assert table.is_platform("se1-REGION")
+    assert not table.is_platform("SE1-JS")
+    assert not table.is_platform("C")
+
+
 def test_units_are_told_apart_by_case(table: Table) -> None:
     assert table.ancestors("SE1-A") == ("SE1-R", "SE")
     assert table.ancestors("se1-a") == ("SE",)

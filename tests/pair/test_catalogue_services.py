@@ -22,6 +22,7 @@ from tests.pair.consumer import (
     envelope,
     read_fault,
 )
+from tests.pair.pki import Pki
 from tests.pair.standalone import free_port, serving, write_settings
 from tests.run.services.other_router import V2, OtherRouter, at
 from tests.support import Pair, run_rivta, until
@@ -122,6 +123,10 @@ def test_towards_other_machines_it_asks_for_a_certificate_that_is_not_revoked(
     port = free_port()
     content["listen"]["tak"] = f"0.0.0.0:{port}"
     content["registry"] = {"dates": "zoned"}
+    known, late = Pki.make(alone.home / "known"), Pki.make(alone.home / "late")
+    trusted = known.write_ca("ca.pem", known.issuing)
+    content["tls"]["trusted"].append(str(trusted))
+    content["tls"]["crl"].append("")
     alone.config.write_text(to_toml(content), encoding="utf-8")
     reader = Identity.issued(pair, "tak-reader", "--hsa-id", "SE1-READER")
     url = f"https://localhost:{port}/tak-services/SokVagvalsInfo/v2"
@@ -139,4 +144,19 @@ def test_towards_other_machines_it_asks_for_a_certificate_that_is_not_revoked(
         assert run_rivta("cert", "revoke", "tak-reader", "--home", str(pair.home)).returncode == 0
         until(lambda: session.post(url, data=ROUTES).status_code == 403)
         refused = session.post(url, data=ROUTES)
+        with requests.Session() as newcomer:
+            newcomer.trust_env, newcomer.verify = False, reader.ca
+            newcomer.cert = str(late.client("reader", "SE1-READER").pem)
+            with pytest.raises(requests.exceptions.ConnectionError):
+                newcomer.post(url, data=ROUTES)
+            known.write_ca("ca.pem", known.issuing, late.issuing)
+            until(lambda: posted(newcomer, url) == 200)
+        assert session.post(url, data=ROUTES).status_code == 403  # its connection has gone on
     assert refused.text == "the client certificate of SE1-READER is revoked\n"
+
+
+def posted(session: requests.Session, url: str) -> int:
+    try:
+        return session.post(url, data=ROUTES).status_code
+    except requests.exceptions.ConnectionError:
+        return 0

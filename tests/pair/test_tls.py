@@ -486,6 +486,36 @@ def test_a_list_that_cannot_be_used_leaves_the_one_in_force(
     assert call(listener, good) == "carried"
 
 
+def test_trust_is_read_again_and_cuts_nobody_but_those_who_lost_it(listener: Listener) -> None:
+    newcomers = Pki.make(listener.platform.home / "newcomers")
+    context = newcomers.client("new", NPO, signer=newcomers.root).context(listener.ca)
+    with tls_connection(listener.url, listener.listed.client("stays", NPO).context(listener.ca)) as stays:
+        assert verdict(stays) == "carried"
+        assert alert(listener.url, context).endswith("UNKNOWN_CA")
+
+        listener.unlisted.write_ca("root.pem", listener.unlisted.root, newcomers.root)
+        until(lambda: tries(listener, context) == "carried")
+
+        whole = (listener.unlisted.folder / "root.pem").read_bytes()
+        (listener.unlisted.folder / "root.pem").write_bytes(whole[: len(whole) // 4])
+        until(lambda: "the certificate and the trust in use stay: " in listener.log())
+        assert call(listener, context) == "carried"
+
+        with tls_connection(listener.url, context) as loses:
+            assert verdict(loses) == "carried"
+            listener.unlisted.write_ca("root.pem", listener.unlisted.root)
+            assert is_cut(loses)
+        assert alert(listener.url, context).endswith("UNKNOWN_CA")
+        assert verdict(stays) == "carried"
+
+
+def tries(listener: Listener, context: ssl.SSLContext) -> str:
+    try:
+        return call(listener, context)
+    except ssl.SSLError:
+        return "refused"
+
+
 def test_a_list_written_in_pieces_takes_force_when_it_is_whole(listener: Listener, lists: Callable[..., None]) -> None:
     client = listener.listed.client("pieces", NPO)
     aside = listener.crl.with_suffix(".aside")

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -45,9 +46,9 @@ def producer() -> Producer:
     return Producer()
 
 
-def calling(producer: Producer, **policy: Any) -> Calling:
+def calling(producer: Producer, platforms: Collection[str] = (), **policy: Any) -> Calling:
     chosen = {"retry_attempts": 0, "retry_delay_seconds": 0.0} | policy
-    return Calling(Policy(HsaId("SE1-PLATFORM"), "NAME", **chosen), producer)
+    return Calling(Policy(HsaId("SE1-PLATFORM"), "NAME", **chosen), producer, is_platform=platforms.__contains__)
 
 
 _senders = itertools.count()
@@ -184,3 +185,13 @@ async def test_one_sender_leaves_places_to_the_others(producer):
     await asyncio.gather(*waiting)
     assert platform.in_flight == 0
     assert await call(platform, sender="SE1-GREEDY") == ""
+
+
+async def test_a_platform_may_have_every_place_since_many_call_through_it(producer):
+    platform = calling(producer, {"SE1-REGION"}, in_flight_per_producer=8)
+    producer.wait = asyncio.Event()
+    waiting = [asyncio.create_task(call(platform, sender="SE1-REGION")) for _ in range(8)]
+    await until_true(lambda: platform.in_flight == 8, seconds=3)
+    assert "has 8 unanswered calls from this platform" in await call(platform, sender="SE1-REGION")
+    producer.wait.set()
+    await asyncio.gather(*waiting)

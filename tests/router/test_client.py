@@ -17,6 +17,7 @@ from cryptography import x509
 from rivta.router.client import ClientRules, ProducerClient
 from rivta.router.load import Load, carry_with
 from rivta.router.messages import ProducerFailure, Target, Trouble
+from rivta.router.pool import Connection
 from rivta.tls.authority import Authority
 from rivta.tls.contexts import ClientContext, client_context, server_context
 from rivta.tls.targets import Identities, TlsTarget
@@ -296,6 +297,41 @@ async def test_a_connection_that_the_producer_has_closed_meanwhile_is_not_used(c
             assert (await send(client, f"http://127.0.0.1:{port}/")).body == b"<a/>"
             assert closed.wait(3)  # blocks the loop, as another call's work might
             closed.clear()
+
+
+async def test_a_kept_connection_closed_before_anything_is_written_is_replaced(client, monkeypatch):
+    """The producer closes between the choice of the connection and the first byte on it: nothing was sent."""
+    look, may_close, closed = Connection.is_quiet, threading.Event(), threading.Event()
+
+    def look_and_lose(connection: Connection) -> bool:
+        quiet = look(connection)
+        may_close.set()
+        assert closed.wait(3)  # blocks the loop, as another call's work might
+        return quiet
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            for number in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(OK)
+                    if number == 0:
+                        may_close.wait(3)
+                closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        await client.send(target(url), method="GET", headers=(("Host", "h"),), body=b"")
+        monkeypatch.setattr(Connection, "is_quiet", look_and_lose)
+        try:
+            answer = await client.send(target(url), method="POST", headers=(("Host", "h"),), body=b"<q/>")
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert answer.body == b"<a/>"
 
 
 async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes = OK) -> None:

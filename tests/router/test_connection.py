@@ -141,9 +141,11 @@ class TestSending:
         for piece in pieces:
             if served.turned_away:
                 break
-            with contextlib.suppress(ConnectionError):  # whoever goes on sending may not hear why it ended
-                await consumer.send(piece)
+            await consumer.send(piece)
             await asyncio.sleep(0.02)
+        for piece in pieces[:5]:  # one that goes on sending hears why, and is not reset before
+            await consumer.send(piece)
+        assert (await consumer.answer())[0] == 408
         assert [status for _, status in served.turned_away] == [408]
         assert SECONDS < time.monotonic() - began < SECONDS + 3
         await ended(consumer)

@@ -247,6 +247,18 @@ async def test_what_a_producer_says_is_relayed_and_is_no_fault_of_the_platform(p
     assert actions == ["req-in", "req-out", "resp-in", *failed, "resp-out"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+async def test_a_producers_fault_is_known_in_every_width_of_letters_and_comes_as_its_consumer_wrote(
+    platforms, encoding
+):
+    fault = "<S:Envelope xmlns:S='http://schemas.xmlsoap.org/soap/envelope/'><S:Body>å</S:Body></S:Envelope>"
+    named = (("Content-Type", f"text/xml; charset={encoding}"),)
+    platform = platforms(answering(fault.encode(encoding), status=500, headers=named))
+    answer = await platform.carry(request())
+    assert (platform.record.outcome, answer.status) == ("routed", 500)
+    assert "<S:Body>å</S:Body>".encode() in answer.body
+
+
 class TestWhatCannotBeReached:
     """VP001, VP005 and VP012: why, and that trying does not get there."""
 
@@ -295,10 +307,10 @@ WRONGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("several routes", "VP006", {"address": "SE1-TWICE"}),
     ("no url", "VP010", {"address": "SE1-NO-URL"}),
     ("same way again", "VP014", {"history": f"{PLATFORM}#{OTHER_PLATFORM}", "address": "SE1-PLATFORM-BEHIND"}),  # ours
+    ("unparsable url", "error", {"address": "SE1-UNPARSABLE"}),
     ("no permission", "VP007", {"caller": "SE1-STRANGER"}),
     ("no schema", "VP015", {"contract": UNKNOWN, "address": "SE1-UNIT", "reject_unknown": True}),  # ours
     ("schema", "VP015", {"breaks_schema": True}),  # ours
-    ("unparsable url", "error", {"address": "SE1-UNPARSABLE"}),  # the incumbent: before the permission
     ("producer", "VP009", {"fails": True}),
 )
 

@@ -148,9 +148,23 @@ def test_these_do_not_reach_the_consumer(name):
     assert relayed((name, "theirs")) == relayed()
 
 
-@pytest.mark.parametrize("name", ["Set-Cookie", "X-Anything", "Content-Encoding", "http-method-x", "x-vp-x"])
+@pytest.mark.parametrize("name", ["X-Anything", "Content-Encoding", "http-method-x", "x-vp-x"])
 def test_these_reach_the_consumer(name):
     assert relayed((name, "1")) == (*relayed(), (name, "1"))
+
+
+@pytest.mark.parametrize("name", ["Cookie", "cookie2", "Set-Cookie", "SET_COOKIE", "Set-Cookie2"])
+def test_a_cookie_ends_at_the_platform_unless_it_is_to_be_as_with_the_incumbent(name):
+    """Its connections to a producer are shared by all consumers: a session that one gets would be another's."""
+    assert sent((name, "session=1")) == NOTHING
+    assert relayed((name, "session=1")) == relayed()
+    as_vp = Filters(HeaderRules(), cookies_relayed=True)
+    assert as_vp.to_producer(((name, "a"),)) == as_vp.to_consumer(((name, "a"),)) == ((name, "a"),)
+
+
+def test_a_cookie_is_not_kept_by_a_filter():
+    rules = HeaderRules(request_keep="(?i)cookie", response_keep="(?i)set-cookie")
+    assert Filters(rules).to_producer((("Cookie", "a"),)) == Filters(rules).to_consumer((("Set-Cookie", "a"),)) == ()
 
 
 def test_what_connection_names_stays_on_its_hop():

@@ -668,10 +668,10 @@ class TestTheAddress:
 class TestOneWay:
     @pytest.mark.parametrize(("status", "reason"), [(202, "Accepted"), (204, "No Content")])
     async def test_answers_are_relayed_with_the_producers_headers(self, platforms, status, reason):
-        headers = (("Location", "/x"), ("SOAPAction", "a"), ("Set-Cookie", "a=b"), typed("application/octet-stream"))
+        headers = (("Location", "/x"), ("SOAPAction", "a"), ("ETag", "a"), typed("application/octet-stream"))
         answer = await platforms(answering(b"", status=status, reason=reason, headers=headers)).carry(request())
         assert (answer.status, answer.body) == (status, b"")
-        assert [header(answer, name) for name in ("Location", "Set-Cookie", "SOAPAction")] == ["/x", "a=b", None]
+        assert [header(answer, name) for name in ("Location", "ETag", "SOAPAction")] == ["/x", "a", None]
         assert header(answer, "x-skltp-correlation-id") and header(answer, "x-skltp-prt")
 
     async def test_a_200_without_body_is_no_such_answer(self, platforms):

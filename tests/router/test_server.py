@@ -2,12 +2,19 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 
 import pytest
 
+from rivta.router.limits import Limits
 from rivta.router.messages import Answer, Request
-from tests.router.listeners import echo, listening, post
+from rivta.router.server import serve
+from rivta.run import ports
+from rivta.tls.authority import Authority
+from rivta.tls.contexts import client_context, server_context
+from tests.router.listeners import Consumer, echo, listening, post
+from tests.support import HAS_IPV6, until_true
 
 pytestmark = pytest.mark.sockets
 
@@ -30,6 +37,28 @@ async def test_the_handler_gets_the_whole_request_and_who_sent_it(served):
     assert [value for name, value in request.headers if name.lower() == "x-twice"] == ["1", "2"]
     assert request.peer.sender.hsa_id == "SE1-CONSUMER"
     assert request.peer.address == "127.0.0.1"
+
+
+async def test_a_caller_of_ipv4_has_its_own_address_on_a_listener_for_both(authority):
+    """And so its own share of what an address may have, and its place in a whitelist."""
+    listener = ports.listen("::" if HAS_IPV6 else "127.0.0.1", 0, role="test")
+    port = listener.getsockname()[1]
+    seen = []
+
+    async def handle(request: Request) -> Answer:
+        seen.append(request.peer.address)
+        return Answer(200, (), b"")
+
+    async def turn_away(request: Request, status: int, text: str) -> Answer:
+        return Answer(status, (), b"")
+
+    serving = await serve(handle, turn_away=turn_away, listening=listener, tls=None, limits=Limits())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(post(b"x"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await serving.close(drain_seconds=1, idle_seconds=0)
+    assert seen == ["127.0.0.1"]
 
 
 async def test_a_certificate_without_an_hsa_id_is_no_sender_and_says_which(served):
@@ -247,6 +276,33 @@ async def test_codings_of_a_body(served, body, codings, status):
     assert (answered, content == b"<a/>") == (status, status == 200)
 
 
+async def test_another_context_is_for_the_handshakes_that_follow(served, authority, tmp_path):
+    """And those of the context before it who are not welcome any more go, also when they come through later."""
+    others = Authority.create(tmp_path / "others")
+    shown = others.issue("server", hsa_id="SE1-S", common_name="s", organisation="O", hosts=["127.0.0.1"])
+    welcome, unwelcome = await served.connect(), await served.connect("nameless")
+    with socket.create_connection(served.address) as plain:
+        plain.setblocking(False)
+        await until_true(lambda: served.listener._acceptor.handshakes == 1)
+        await asyncio.sleep(0)  # it is counted before it begins
+        await asyncio.sleep(0)
+
+        context = server_context(certificate=shown.certificate, key=shown.key, trusted=others.ca)
+        cut = served.listener.show(context, is_unwelcome=lambda sender: True)
+
+        reader, writer = await asyncio.open_connection(sock=plain, ssl=served.context(), server_hostname="127.0.0.1")
+        late = Consumer(reader, writer)
+        assert await late.rest() == b""
+        writer.close()
+    assert (cut, await welcome.rest()) == (1, b"")
+    await unwelcome.send(post(b"<a/>"))  # nobody can say whose it is: it stays, and is VP002
+    assert (await unwelcome.answer())[0] == 200
+    new = client_context(certificate=shown.certificate, key=shown.key, trusted=others.ca)
+    consumer = await served.connect(context=new)
+    await consumer.send(post(b"<a/>"))
+    assert (await consumer.answer())[0] == 200
+
+
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
 async def test_a_drain_does_not_wait_for_a_connection_on_which_nothing_is_asked(authority, tls):
     async with listening(authority=authority if tls else None) as served:
@@ -269,6 +325,53 @@ async def test_a_drain_is_patient_with_a_connection_on_which_something_may_still
     assert (status, headers["connection"]) == (200, "close")
     await consumer.rest()
     await drained
+
+
+async def test_a_drain_does_not_close_a_connection_on_which_a_request_has_come_unread():
+    """Closing it would reset it, and its consumer could not know whether the request was carried out."""
+    async with listening(authority=None) as served:
+        with socket.create_connection(served.address) as consumer:
+            consumer.sendall(post(b"<a/>"))
+            await until_true(lambda: len(served.seen) == 1)
+            assert b"keep-alive" in await asyncio.to_thread(consumer.recv, 1000)
+            consumer.sendall(post(b"<b/>"))  # and the loop has had no turn to read it
+            async with asyncio.timeout(5):
+                await served.listener._connections.drain(30, idle_seconds=0)
+            assert consumer.recv(1000).endswith(b"<b/>")
+
+
+async def test_a_drain_lets_a_handshake_that_has_begun_come_to_its_call(served):
+    with socket.create_connection(served.address) as plain:
+        plain.setblocking(False)
+        await until_true(lambda: served.listener._acceptor.handshakes == 1)
+        closed = asyncio.create_task(served.listener.close(drain_seconds=20, idle_seconds=10))
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(sock=plain, ssl=served.context(), server_hostname="127.0.0.1")
+        consumer = Consumer(reader, writer)
+        await consumer.send(post(b"<a/>"))
+        status, headers, _ = await consumer.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        writer.close()
+        await closed
+
+
+async def test_a_drain_gives_a_handshake_no_more_time_than_a_silent_connection(authority):
+    async with listening(authority=authority, limits=Limits(header_seconds=60)) as served:
+        with socket.create_connection(served.address):
+            await until_true(lambda: served.listener._acceptor.handshakes == 1)
+            async with asyncio.timeout(5):
+                await served.listener.close(drain_seconds=60, idle_seconds=0)
+
+
+async def test_a_connection_is_idle_from_its_last_request_on(served):
+    before, consumer = asyncio.get_running_loop().time(), await served.connect()
+    await consumer.send(post(b"<a/>"))
+    await consumer.answer()
+    (connection,) = served.listener._connections.each()
+    await until_true(lambda: connection.is_idle(since=asyncio.get_running_loop().time()))
+    assert not connection.is_idle(since=before)
+    await consumer.send(b"POST /vp")
+    await until_true(lambda: not connection.is_idle(since=asyncio.get_running_loop().time()))
 
 
 async def test_the_last_answer_of_a_drain_says_so(served):

@@ -1,5 +1,6 @@
 """Putting a pair together: what is on the disk, who gets which socket, and what is published."""
 
+import ipaddress
 import os
 import ssl
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from producers_stub.world import World
 from rivta import shipped
@@ -29,6 +31,7 @@ from rivta.run.ports import PortInUse
 from rivta.run.settings import Settings
 from rivta.tls.authority import Authority
 from rivta.tls.profiles import KeyKind, Profiles
+from tests.support import HAS_IPV6
 
 pytestmark = pytest.mark.sockets
 
@@ -238,6 +241,18 @@ def test_the_name_of_the_machine_stands_in_wsdls_and_programs_here_call_its_addr
     assert national["https"].startswith("https://localhost:")
     assert national["public_url"] == national["https"].replace("localhost", "vp.example.se")
     assert settings(home, "national").url == national["public_url"]
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+def test_a_pair_can_be_at_an_address_of_ipv6(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    national = assemble(home, Options(port_base=None, listen="::1")).endpoints["platforms"]["national"]
+    found = settings(home, "national")
+    assert national["https"] == national["public_url"] == found.url == f"https://{found.listen.https}/vp"
+    assert found.listen.https.startswith("[::1]:")
+    certificate = x509.load_pem_x509_certificate(found.tls.certificate.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert ipaddress.ip_address("::1") in names.get_values_for_type(x509.IPAddress)
 
 
 def test_other_authorities_are_trusted_with_their_lists_or_without(

@@ -9,6 +9,7 @@ import pytest
 
 from rivta.run import ports
 from rivta.run.ports import Port, PortInUse
+from tests.support import HAS_IPV6
 
 pytestmark = pytest.mark.sockets
 
@@ -45,6 +46,32 @@ def test_nothing_stays_open_when_one_port_is_in_use(taken: int) -> None:
 def test_an_address_of_another_machine_is_named() -> None:
     with pytest.raises(PortInUse, match=r"192\.0\.2\.1 is no address of this machine"):
         ports.listen("192.0.2.1", 0, role="national-https")
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "callers"), [("::1", ["::1"]), ("::", ["::1", "127.0.0.1"])], ids=["one address", "everywhere, IPv4 too"]
+)
+def test_an_address_of_ipv6_is_listened_on(host: str, callers: list[str]) -> None:
+    with ports.listen(host, 0, role="national-https") as listener:
+        for caller in callers:
+            with socket.create_connection((caller, listener.getsockname()[1]), timeout=3):
+                pass
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+def test_one_address_of_ipv6_is_not_open_to_ipv4() -> None:
+    with (
+        ports.listen("::1", 0, role="national-https") as listener,
+        pytest.raises(ConnectionRefusedError),
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=3),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:20010", "[::1]:20010", "localhost:1"])
+def test_an_address_is_the_same_taken_apart_and_put_together(address: str) -> None:
+    assert ports.at(*ports.host_and_port(address)) == address
 
 
 def test_auto_passes_over_a_block_that_is_partly_in_use() -> None:

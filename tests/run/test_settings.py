@@ -84,6 +84,31 @@ def test_a_listener_needs_an_address_and_a_port(address: str) -> None:
     assert problem.startswith(f'{FILE}: listen.https: found "{address}", expected an address and a port')
 
 
+@pytest.mark.parametrize("address", ["::1:20010", "[::1:20010", "::1]:20010", "[localhost]:20010", "[]:20010"])
+def test_an_address_of_ipv6_stands_in_brackets(address: str) -> None:
+    """Without them nobody can tell where it ends."""
+    (problem,) = problems(listen={"https": address})
+    assert problem.endswith('expected an address of IPv6 in brackets and a port, as "[::1]:20010"')
+
+
+@pytest.mark.parametrize(
+    "name", ["*.example.se", "https://example.se", "example.se:8443", "-x.se", "a..se", "a b", "a@b", "x/y"]
+)
+@pytest.mark.parametrize("key", ["domain", "domain_suffix"])
+def test_a_target_that_could_match_nothing_is_refused(key: str, name: str) -> None:
+    tls = {"certificate": "a", "key": "b", "trusted": ["c"], "targets": {"x": {key: name}}}
+    (problem,) = problems(tls=tls)
+    assert "a host or the last labels of one" in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["example.se", "Räka.se", "xn--rka-qla.se", "[2001:db8::1]", "2001:db8::1", "10.0.0.1"]
+)
+def test_a_target_has_a_host(name: str) -> None:
+    tls = {"certificate": "a", "key": "b", "trusted": ["c"], "targets": {"x": {"domain": name}}}
+    assert Settings.parse(LEAST | {"tls": tls}, FILE).tls.targets["x"].domain == name
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     found = problems(
         platform={"hsa_id": "SE 1", "workers": 0},

@@ -110,6 +110,9 @@ async def test_status_is_texts_as_the_incumbent_spells_them(platform: Platform, 
     found = json.loads(body)
     assert (status, content_type, body.splitlines()[1][:3]) == (200, "application/json; charset=utf-8", '  "')
     assert all(isinstance(value, str) for name, value in found.items() if name != "Endpoints")
+    assert found["Endpoints"] == [
+        f"http://127.0.0.1:1080{path}" for path in ("/status", "/resetcache", "/resethsacache")
+    ]
     assert found["ServiceStatus"] == "Started"
     assert found["Uptime"] == "1 days, 2 hours, 3 minutes, 4 seconds"
     assert found["TakCacheInitialized"] == found["HsaCacheInitialized"] == "true"

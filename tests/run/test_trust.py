@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from rivta.run.settings import Settings, Tls
-from rivta.run.trust import OwnIdentity, RevocationWatch
+from rivta.run.trust import ListenerTls, OwnIdentity, RevocationWatch
 from rivta.tls.authority import Authority, Issued
 from rivta.tls.contexts import server_context
 from rivta.tls.profiles import KeyKind, Profiles
+from rivta.tls.revocation_files import RevocationFile
 from rivta.tls.sender import Sender, sender_from_certificate
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -178,6 +179,84 @@ def test_a_renewed_certificate_is_loaded_and_a_damaged_one_is_not(
         f"certificate {issued.certificate} read again",
         "the certificate in use stays",
     ]
+
+
+@pytest.fixture
+def listener_tls(ours: Authority, tmp_path: Path) -> tuple[ListenerTls, Path]:
+    """What a listener shows and trusts, and the file with whom it trusts."""
+    issued, trusted = issue(ours, "platform"), tmp_path / "trusted.pem"
+    trusted.write_bytes(ours.ca.read_bytes())
+    tls = Tls(certificate=issued.certificate, key=issued.key, trusted=(trusted,))
+    return ListenerTls(tls, old_tls=False), trusted
+
+
+def test_an_authority_more_is_trusted_by_another_context(
+    listener_tls: tuple[ListenerTls, Path], theirs: Authority
+) -> None:
+    made, trusted = listener_tls
+    before = made.context
+    assert not made.refresh()
+    trusted.write_bytes(trusted.read_bytes() + theirs.ca.read_bytes())
+    assert made.refresh()
+    assert made.context is not before
+    assert len(made.context.get_ca_certs()) > len(before.get_ca_certs())
+    assert not made.distrusts(sender(theirs, "any"))
+
+
+def test_of_an_authority_less_the_systems_are_distrusted_and_nobody_elses(
+    listener_tls: tuple[ListenerTls, Path], ours: Authority, theirs: Authority
+) -> None:
+    made, trusted = listener_tls
+    both = trusted.read_bytes() + theirs.ca.read_bytes()
+    trusted.write_bytes(both)
+    made.refresh()
+    trusted.write_bytes(ours.ca.read_bytes())
+    assert made.refresh()
+    assert made.distrusts(sender(theirs, "any"))
+    assert not made.distrusts(sender(ours, "any"))
+    trusted.write_bytes(both)
+    assert made.refresh()
+    assert not made.distrusts(sender(theirs, "any"))
+
+
+def test_a_key_that_everybody_may_read_is_told_of(ours: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    issued = issue(ours, "platform")
+    tls = Tls(certificate=issued.certificate, key=issued.key, trusted=(ours.ca,))
+    for mode, told in ((0o600, 0), (0o640, 0), (0o644, 1)):
+        issued.key.chmod(mode)
+        caplog.clear()
+        ListenerTls(tls, old_tls=False)
+        assert len(caplog.messages) == told
+
+
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.9], ids=["empty", "within the first", "within the last"])
+def test_a_trust_file_that_is_not_whole_changes_nothing_and_is_told_once(
+    listener_tls: tuple[ListenerTls, Path], left: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, trusted = listener_tls
+    before, whole = made.context, trusted.read_bytes()
+    trusted.write_bytes(whole[: int(left * len(whole))])
+    with caplog.at_level(logging.ERROR):
+        assert [made.refresh() for _ in range(3)] == [False] * 3
+    assert made.context is before
+    (told,) = caplog.messages
+    assert told.startswith(f"the certificate and the trust in use stay: {trusted}: ")
+
+
+def test_an_authority_without_a_list_that_comes_later_is_known_to_have_none(
+    now: list[datetime], ours: Authority, theirs: Authority, tmp_path: Path
+) -> None:
+    revocations = RevocationWatch(
+        [RevocationFile(ours.crl_file, ours.ca, clock=lambda: now[-1])],
+        unlisted=[theirs.ca],
+        clock=lambda: now[-1],
+        accepts_doubt=False,
+    )
+    late = authority(tmp_path / "late")
+    assert "no revocation list" in revocations.doubt(sender(late, "x"))
+    theirs.ca.write_bytes(theirs.ca.read_bytes() + late.ca.read_bytes())
+    asyncio.run(revocations.refresh())
+    assert revocations.doubt(sender(late, "x")) == ""
 
 
 def test_an_empty_text_in_the_settings_is_a_trust_file_without_a_list(tmp_path: Path) -> None:

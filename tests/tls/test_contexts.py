@@ -459,3 +459,14 @@ def test_no_file_name_or_message_shows_a_key(server: Issued, client: Issued, aut
         server_context(certificate=server.certificate, key=client.key, trusted=authority.ca)
 
     assert client.key.read_text().splitlines()[1] not in str(refused.value)
+
+
+@pytest.mark.parametrize("which", ["certificate", "key", "trusted"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
+    authority: Authority, client: Issued, tmp_path: Path, which: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    files = {"certificate": client.certificate, "key": client.key, "trusted": authority.ca} | {which: pipe}
+    with pytest.raises(TlsSetupError, match=f"{pipe}: is no file"):
+        server_context(**files)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from yarl import URL
 
 from rivta.tls.authority import Authority, Issued
 from rivta.tls.contexts import TlsSetupError, narrow
@@ -40,6 +43,19 @@ def chosen(own: TlsTarget, targets: list[TlsTarget], url: str) -> str:
         ("https://x.other.se/x", "own"),
         ("https://a.example.se./x", "domain"),
         ("https://10.0.0.1/x", "own"),
+        ("https://port.se:8443/x", "8443"),
+        ("https://evilport.se:8443/x", "own"),
+        ("https://a.example.se.evil.se/x", "own"),
+        ("https://evilexample.se/x", "own"),
+        ("https://a.example.se@evil.se/x", "own"),
+        ("https://evil.se#@a.example.se/x", "own"),
+        ("https://evil.se?@a.example.se/x", "own"),
+        ("https://user:a.example.se@b.example.se/x", "suffix"),
+        ("https://räksmörgås.se/x", "idn"),
+        ("https://XN--RKSMRGS-5WAO1O.se/x", "idn"),
+        ("https://[2001:DB8::1]:8443/x", "v6"),
+        ("https://[2001:db8:0:0::1]/x", "v6"),
+        ("https://[2001:db8::2]/x", "own"),
     ],
 )
 def test_the_first_entry_that_matches_host_and_port_is_taken(own: TlsTarget, url: str, name: str) -> None:
@@ -52,8 +68,21 @@ def test_the_first_entry_that_matches_host_and_port_is_taken(own: TlsTarget, url
         TlsTarget("443", domain="c.port.se", port=443),
         TlsTarget("8443", domain_suffix="port.se", port=8443),
         TlsTarget("both", domain="both.se", domain_suffix=".other.se"),
+        TlsTarget("idn", domain="Räksmörgås.se."),
+        TlsTarget("v6", domain="[2001:db8::0:1]"),
     ]
     assert chosen(own, targets, url) == name
+
+
+@given(st.from_regex(r"[A-Za-z0-9.@:/\\#?%\[\]_-]{1,30}", fullmatch=True))
+@settings(derandomize=True, deadline=None)
+def test_a_target_is_never_taken_for_another_host_than_the_client_connects_to(authority_part: str) -> None:
+    try:
+        connects_to = (URL(f"https://{authority_part}/").raw_host or "").rstrip(".")
+    except ValueError:
+        return
+    suffix = TlsTarget("suffix", domain_suffix="example.se")
+    assert suffix.matches(connects_to, 443) == (connects_to == "example.se" or connects_to.endswith(".example.se"))
 
 
 def test_what_a_producer_address_names_wins_over_its_host(own: TlsTarget) -> None:

@@ -152,7 +152,7 @@ def _common(record: CallRecord, service_name: str, url: str) -> dict[str, str]:
 def _incoming(record: CallRecord) -> dict[str, str]:
     # At req-in nothing has been looked up: the profile is the incoming one and there are no traces.
     return {
-        "http.request.method": "POST",
+        "http.request.method": record.method or "",
         "http.request.body.bytes": str(record.bytes_in),
         "labels.rivversion": (record.profile_in or "").lower(),
         "labels.wsdl_namespace": _wsdl_namespace(record.contract, (record.profile_in or "").lower()) or "",
@@ -166,7 +166,7 @@ def _outgoing(record: CallRecord) -> dict[str, str]:
     fields: dict[str, str | None] = {
         "span.id": _id(record, "producer-span"),
         "labels.parent.id": _id(record, "span"),
-        "http.request.method": "POST",
+        "http.request.method": record.method,
         "url.original": record.producer_url,
     }
     if record.producer_url:

@@ -230,7 +230,7 @@ class _Writer:
         )
 
     def meta(self) -> dict[str, str]:
-        """Resolution rules and counts, as `Table` reads them."""
+        """Resolution rules, which components are platforms, and counts, as `Table` reads them."""
         rules = self._resolution
         resolution = {
             "climb_routes": rules.climb_routes,
@@ -240,7 +240,8 @@ class _Writer:
             "delimiter_contracts": rules.delimiter_contracts,
             "delimiter_senders": rules.delimiter_senders,
         }
-        return {"resolution": json.dumps(resolution)} | {name: str(count) for name, count in self._counts.items()}
+        named = {"resolution": json.dumps(resolution), "platforms": json.dumps(sorted(self._platforms))}
+        return named | {name: str(count) for name, count in self._counts.items()}
 
     def _flush(self, kind: type[contents.Row] | None, batch: list[tuple[object, ...]]) -> None:
         if not batch:

@@ -22,7 +22,7 @@ from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, Pro
 APPLICATION_ID = 0x52495641
 """In the file's header: a table of rivta."""
 
-FORMAT = 3
+FORMAT = 4
 """Of the file; a file of another format is compiled again."""
 
 CURRENT = "current"
@@ -166,6 +166,7 @@ class Table:
         "_contracts",
         "_files",
         "_lock",
+        "_platforms",
         "_producers",
         "digest",
         "hsa_version",
@@ -189,6 +190,7 @@ class Table:
         self.routes_count = int(meta["routes"])
         self.permissions_count = int(meta["permissions"])
         self.resolution = _resolution(json.loads(meta["resolution"]))
+        self._platforms = frozenset(json.loads(meta["platforms"]))
         self._contracts: dict[int, ContractNamespace] = dict(connection.execute("SELECT id, namespace FROM contracts"))
         self._contract_ids = {namespace.lower(): number for number, namespace in self._contracts.items()}
         self._files: dict[int, str] = dict(connection.execute("SELECT id, name FROM files"))
@@ -228,6 +230,10 @@ class Table:
         """What people call a component, its id in any case; None for one that the tables only mention, or not."""
         found = self._all("SELECT name FROM components WHERE id_key = ?", (hsa_id.lower(),))
         return found[0][0] if found else None
+
+    def is_platform(self, hsa_id: str) -> bool:
+        """Whether the component is itself a service platform, its id in any case."""
+        return hsa_id.lower() in self._platforms
 
     def routes_at(self, address: str, contract: int) -> list[RouteRecord]:
         """Every route of an address and contract, valid or not; the address in any case."""

@@ -73,7 +73,7 @@ class Trusted(click.ParamType["TrustedFile"]):
     metavar="ADDR",
     default="127.0.0.1",
     show_default=True,
-    help="Address of this machine that others may call, or 0.0.0.0.",
+    help="Address of this machine that others may call, or 0.0.0.0, or :: for IPv6 too.",
 )
 @click.option("--name", "names", metavar="HOST", multiple=True, help="Name of this machine, for the certificates.")
 @click.option(
@@ -111,7 +111,7 @@ def command(
         port_base=port_base,
         workers=workers,
         tables=tables.absolute() if tables else None,
-        listen=listen,
+        listen=listen.strip("[]"),
         names=names,
         trusted=trusted,
     )

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -43,9 +44,13 @@ class Relayed:
 class Calling:
     """Calls producers within the platform's limits. One per worker."""
 
-    def __init__(self, policy: Policy, transport: Transport) -> None:
+    def __init__(
+        self, policy: Policy, transport: Transport, *, is_platform: Callable[[str], bool] = lambda hsa_id: False
+    ) -> None:
+        """`is_platform` says whether a sender is itself a service platform, and so stands for many."""
         self._policy = policy
         self._transport = transport
+        self._is_platform = is_platform
         self._in_flight: Counter[str] = Counter()
         self._in_flight_of: Counter[tuple[str, str]] = Counter()
         self._sent_again_after = NOTHING_SENT | {Trouble.RESET} if policy.insecure.resend_after_reset else NOTHING_SENT
@@ -111,12 +116,13 @@ class Calling:
                 self._breaker.ended(leave, ending)
 
     def _refuse_too_many(self, route: Route, sender: str) -> None:
-        """One sender leaves an eighth of a producer's places to the others. Raises Refused."""
+        """One sender leaves an eighth of a producer's places to the others; a platform, behind which a whole region
+        calls, need not. Raises Refused."""
         policy, url = self._policy, route.url
         limit = policy.in_flight_per_platform if route.platform else policy.in_flight_per_producer
         if self._in_flight[url] >= limit:
             raise troubles.too_many_in_flight(url, limit)
-        if self._in_flight_of[url, sender] >= limit - limit // 8:
+        if self._in_flight_of[url, sender] >= limit - limit // 8 and not self._is_platform(sender):
             raise troubles.too_many_in_flight(url, limit - limit // 8, sender=sender)
 
     def _admit(self, route: Route, logical_address: str, sender: str) -> Pass | None:

@@ -22,7 +22,7 @@ from multidict import CIMultiDict
 from rivta.router.load import COUNTED_BYTES, Overload, take
 from rivta.router.messages import Headers, ProducerAnswer, ProducerFailure, Target, Trouble
 from rivta.router.packing import NotUnpacked, TooLong, unpack
-from rivta.router.pool import Connection, NetworkPool, SocketPool, words_of
+from rivta.router.pool import LENT, Connection, NetworkPool, SocketPool, words_of
 from rivta.tls.contexts import ClientContext
 from rivta.tls.targets import UnknownIdentity
 
@@ -30,11 +30,23 @@ _NOT_OURS_TO_SET = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Conten
 _PIECE_BYTES = 256 * 1024
 _NEVER_ROUNDED = float("inf")
 """The library rounds long times up to a whole second, and the platform before us waits two seconds longer only."""
+_HUNG_UP = frozenset({Trouble.NO_ANSWER, Trouble.RESET})
 _KEEP_ALIVE_TIME = re.compile(r"(?i)(?:^|[\s,])timeout\s*=\s*(\d{1,6})(?:[\s,]|$)")
 
 
 class _Writer(StreamWriter):
-    """Writes headers with the bytes that they came with. The library's leaves out what is not UTF-8."""
+    """Writes headers with the bytes that they came with, the library's leaves out what is not UTF-8; and nothing on a
+    kept connection that its producer has closed."""
+
+    def _write(self, chunk: Any) -> None:
+        if isinstance(self._protocol, Connection):
+            self._protocol.begin_request()
+        super()._write(chunk)
+
+    def _writelines(self, chunks: Any) -> None:
+        if isinstance(self._protocol, Connection):
+            self._protocol.begin_request()
+        super()._writelines(chunks)
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         await super().write_headers(status_line, headers)
@@ -137,7 +149,20 @@ class ProducerClient:
         return 0 if self._pool is None else self._pool.cut_revoked(is_revoked)
 
     async def send(self, target: Target, *, method: str, headers: Headers, body: bytes) -> ProducerAnswer:
-        """The producer's answer, whatever its status. Redirects are not followed. Raises ProducerFailure."""
+        """The producer's answer, whatever its status. Redirects are not followed. Raises ProducerFailure.
+
+        A kept connection that its producer closes before anything of the request is written was only a bad choice.
+        """
+        while True:
+            LENT.set(None)
+            try:
+                return await self._send(target, method=method, headers=headers, body=body)
+            except ProducerFailure as failure:
+                lent = LENT.get()
+                if lent is None or not lent.is_unused or failure.trouble not in _HUNG_UP:
+                    raise
+
+    async def _send(self, target: Target, *, method: str, headers: Headers, body: bytes) -> ProducerAnswer:
         session, url, tls = self._way_to(target)
         # Neither step of connecting may use up the time for the answer: it would be taken for a producer that is slow.
         connect_seconds = min(target.connect_seconds, 0.45 * target.answer_seconds)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import select
 import socket
+import ssl
 import struct
 import termios
 import traceback
@@ -25,7 +27,7 @@ from rivta.router.load import Load, Share, carry_with
 from rivta.router.messages import Answer, Handler, Peer, Request, TurnAway
 from rivta.router.outgoing import Outgoing
 from rivta.tls.contexts import negotiated
-from rivta.tls.sender import NoSenderId, sender_from_certificate
+from rivta.tls.sender import NoSenderId, Sender, sender_from_certificate
 
 _log = logging.getLogger("rivta.router.connection")
 
@@ -49,7 +51,9 @@ _BYTES_ACKED = 120
 class Connections(web.Server):
     """The connections of a listener: aiohttp's low-level server, making ours."""
 
-    def __init__(self, handler: Handler, *, turn_away: TurnAway, limits: Limits, server: str) -> None:
+    def __init__(
+        self, handler: Handler, *, turn_away: TurnAway, limits: Limits, server: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(self._answer)  # type: ignore[arg-type]  # what an Outgoing has is all that is asked of it
         self.limits = limits
         self.server = server
@@ -58,9 +62,19 @@ class Connections(web.Server):
         self._handler = handler
         self._turn_away = turn_away
         self._draining = False
+        self._tls = tls
+        self._is_unwelcome: Callable[[Sender], bool] = lambda sender: False
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop)
+
+    def renew(self, tls: ssl.SSLContext, is_unwelcome: Callable[[Sender], bool]) -> None:
+        """Connections are made with `tls` from now on; one that still comes by another is cut if it `is_unwelcome`."""
+        self._tls, self._is_unwelcome = tls, is_unwelcome
+
+    def is_let_in(self, sender: Sender, tls: ssl.SSLContext) -> bool:
+        """Whether a connection that was made with `tls` may stay."""
+        return tls is self._tls or not self._is_unwelcome(sender)
 
     @property
     def count(self) -> int:
@@ -93,7 +107,6 @@ class Connections(web.Server):
             body = await read_body(incoming, self.limits, share)
             request = as_request(incoming, connection.peer, body)
         except Refusal as refusal:
-            connection.linger(_LINGERING_SECONDS if refusal.lingers else 0.0)
             return await self.turn_away(as_request(incoming, connection.peer, b""), refusal.status, refusal.text)
         outgoing = Outgoing(await self._handler(request), server=self.server)
         # Of what comes behind an offer to change the protocol the library drops a part, and reads on in its middle.
@@ -106,23 +119,31 @@ class Connections(web.Server):
         answer = await self._turn_away(request, status, text)
         return Outgoing(replace(answer, close=True), server=self.server)
 
-    async def drain(self, seconds: float, *, idle_seconds: float) -> None:
-        """Returns when every connection has ended: by its last answer, idle, or cut off after `seconds`."""
+    async def drain(
+        self, seconds: float, *, idle_seconds: float, more_come: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Returns when every connection has ended: by its last answer, idle, or cut off after `seconds`.
+
+        While `more_come` it waits for these, too, up to `idle_seconds`.
+        """
         self._draining = True
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while self.connections and (passed := loop.time() - began) < seconds:
-            if passed >= idle_seconds:
-                self._close_idle()
+        while (passed := loop.time() - began) < seconds:
+            is_patient = passed < idle_seconds
+            if not is_patient:
+                self._close_idle(since=loop.time() - idle_seconds)
+            if not self.connections and not (is_patient and more_come()):
+                break
             await asyncio.sleep(_DRAIN_LOOK_SECONDS)
         carrying = [one.task for one in self.each() if one.task is not None]
         await self.shutdown(_DRAIN_LOOK_SECONDS)
         if carrying:  # what is cut off is still recorded
             await asyncio.wait(carrying, timeout=_LAST_WORDS_SECONDS)
 
-    def _close_idle(self) -> None:
+    def _close_idle(self, *, since: float) -> None:
         for connection in self.each():
-            if connection.is_idle:
+            if connection.is_idle(since=since):
                 connection.force_close()  # `close` alone ends its task, and leaves the socket open
 
 
@@ -185,11 +206,21 @@ class Connection(RequestHandler):
         self._is_in_chunks = False
         self._last_bytes = b""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for a request of which nothing has come yet; for the first, its head is long in coming."""
+    def is_idle(self, *, since: float) -> bool:
+        """Whether it has waited since that time of the loop for a request of which nothing has come yet.
+
+        What the loop has not read yet counts as come: closing before it is read would reset it.
+        """
         waits = self._waiter is not None and not self._waiter.done()
-        return waits and (self._deadline is None or self._request_count == 0)
+        return waits and not self._head_bytes and self._last_taken <= since and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        transport = self._socket_transport
+        if transport is None:
+            return False
+        look = select.poll()
+        look.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(look.poll(0))
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -202,14 +233,11 @@ class Connection(RequestHandler):
         if self._socket_transport is not None:
             self._socket_transport.abort()
 
-    def linger(self, seconds: float) -> None:
-        """How long, after an answer that does not wait for the whole request, the rest is still read."""
-        self._lingering_time = seconds
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.peer = _peer(transport)
         self._socket_transport = transport
+        self._last_taken = self._loop.time()
         self._deadline = self._loop.call_later(self._connections.limits.header_seconds, self.force_close)
         super().connection_made(transport)
         self._take_place(transport)
@@ -221,7 +249,9 @@ class Connection(RequestHandler):
         taken, allowed = self._connections.per_sender, self._connections.limits.connections_per_sender
         taken[sender.hsa_id] += 1
         self.is_surplus = taken[sender.hsa_id] > allowed
-        if taken[sender.hsa_id] > 2 * allowed:
+        tls = transport.get_extra_info("ssl_object")
+        is_late = tls is not None and not self._connections.is_let_in(sender, tls.context)
+        if is_late or taken[sender.hsa_id] > 2 * allowed:
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -383,8 +413,7 @@ class Connection(RequestHandler):
 
 
 def _peer(transport: asyncio.BaseTransport) -> Peer:
-    name = transport.get_extra_info("peername")
-    address = str(name[0]) if isinstance(name, tuple) else ""
+    address = address_of(transport.get_extra_info("peername"))
     tls = transport.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     if certificate is None:
@@ -393,6 +422,13 @@ def _peer(transport: asyncio.BaseTransport) -> Peer:
         return Peer(address=address, sender=sender_from_certificate(certificate), tls=negotiated(tls))
     except NoSenderId as error:
         return Peer(address=address, sender=None, problem=str(error), tls=negotiated(tls))
+
+
+def address_of(name: object) -> str:
+    """The IP address in the name of a socket's other end; empty where it has none. One of IPv4 is spelled so, also when
+    its connection was accepted on a socket for both."""
+    address = str(name[0]) if isinstance(name, tuple) else ""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 
 def _unread(transport: asyncio.Transport) -> tuple[int, int]:

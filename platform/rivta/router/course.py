@@ -68,6 +68,7 @@ class Course:
             correlation_id=bounded(self.correlation_id) or "",
             outcome=ending.outcome,
             sender=caller.hsa_id if caller else sender,
+            method=request.method or None,
             sender_address=caller.address if caller else request.peer.address,
             original_consumer=bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
             acting_on_behalf_of=bounded(request.header(headers.ACTING_ON_BEHALF_OF)) or None,

@@ -32,6 +32,7 @@ class Compat:
     empty_fault_without_type: bool = False
     faults_without_code: bool = False
     server_of_producer: bool = False
+    cookies_relayed: bool = False
     plain_errors_empty: bool = False
     status_pages: bool = False
 
@@ -471,6 +472,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.WAY,
+        "Suffix of a host, by which a TLS identity is chosen (`tls.targets`)",
+        "end of the host, as text",
+        "whole labels",
+        "`example.se` would be `evilexample.se` too",
+    ),
+    Deviation(
+        Part.WAY,
         "Retry",
         "after refused connection, connect timeout and reset",
         "after the first two only, when no byte has been sent",
@@ -488,7 +496,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.WAY,
         "Calls under way to one producer",
         "no limit",
-        "64, and 1000 to a platform (`limits`); then VP009 at once",
+        "64, and 1000 to a platform (`limits`), of which one sender that is no platform itself leaves an eighth to the "
+        "others; then VP009 at once",
         "one slow producer must not take all",
         switch="compat.producers_unlimited",
     ),
@@ -625,6 +634,15 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.BACK,
+        "`Set-Cookie` of a producer, `Cookie` of a consumer",
+        "passed on",
+        "end here",
+        "a cookie is for who is at the other end of a connection; with connections that all consumers share, and all "
+        "producers under one name, one would get another's session",
+        switch="compat.cookies_relayed",
+    ),
+    Deviation(
+        Part.BACK,
         "WSDL",
         "the request's own headers come back with it; whatever stands in `X-VP-Forwarded-*` is put into its addresses",
         "they do not; what could not stand in a URL counts as not sent",
@@ -686,7 +704,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "Events of the ECS log",
         "with HTTP headers, those of proxies as labels, the thread, and the name of the TLS settings; handshakes and "
         "TLS settings are events (`skltp-tls`)",
-        "without these, and with `POST` for every method; with the caller's certificate and TLS version instead",
+        "without these; with the caller's certificate and TLS version instead",
         "they are made of the call log, which holds no headers",
     ),
 )

@@ -37,6 +37,7 @@ _NEVER_TO_PRODUCER = re.compile(
 )
 _NEVER_TO_CONSUMER = re.compile(rf"(?i){_OF_ONE_HOP}|{CORRELATION_ID}|{PRODUCER_TIME}")
 
+_COOKIES = {"cookie", "cookie2", "set-cookie", "set-cookie2"}
 _AS_HYPHENS = str.maketrans("_.", "--")
 _LONGEST_REMEMBERED = 100
 _MOST_REMEMBERED = 1000
@@ -66,13 +67,15 @@ class Filters:
         *,
         certificate_headers: Collection[str] = (),
         server_of_producer: bool = False,
+        cookies_relayed: bool = False,
     ) -> None:
         """`certificate_headers` are the names, in lower case, in which proxies hand on certificates to us."""
-        taken = {name.translate(_AS_HYPHENS) for name in certificate_headers}
+        cookies = set[str]() if cookies_relayed else _COOKIES
+        taken = {name.translate(_AS_HYPHENS) for name in certificate_headers} | cookies
         self._to_producer = _Names(_NEVER_TO_PRODUCER, taken, rules.request_remove, rules.request_keep)
         self._to_consumer = _Names(
             _NEVER_TO_CONSUMER,
-            set() if server_of_producer else {"server"},
+            cookies if server_of_producer else cookies | {"server"},
             rules.response_remove,
             rules.response_keep,
         )

@@ -27,14 +27,12 @@ _THREAD_BYTES = 4096
 
 
 class Refusal(Exception):
-    """The request ends here, with an HTTP status, since no SOAP answer is possible. `lingers`: its sender may still be
-    sending, and shall not be cut off before it has read why."""
+    """The request ends here, with an HTTP status, since no SOAP answer is possible."""
 
-    def __init__(self, status: int, text: str, *, lingers: bool = True) -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
-        self.lingers = lingers
 
 
 def as_request(incoming: web.BaseRequest, peer: Peer, body: bytes) -> Request:
@@ -144,7 +142,7 @@ async def _read_slowly(incoming: web.BaseRequest, limits: Limits, share: Share, 
             chunks.append(chunk)
     except TimeoutError:
         text = "The body came too slowly; send it again on a better connection."
-        raise Refusal(408, text, lingers=False) from None
+        raise Refusal(408, text) from None
     except web.RequestPayloadError as error:
         raise Refusal(400, "The body ended before its announced length, or its chunks are broken.") from error
     return b"".join(chunks)

@@ -36,6 +36,10 @@ _log = logging.getLogger("rivta.router")
 # No HSA-id, contract or pair of addresses comes near; longer ones are not worth a look-up or a place in memory.
 _LONGEST_NAME = 500
 _LONGEST_NAME_ALLOWED = 4000
+# In every width of letters that a fault may be written in.
+_SOAP_ENVELOPE = tuple(
+    namespaces.SOAP_ENVELOPE.encode(f"utf-{width}") for width in ("8", "16-le", "16-be", "32-le", "32-be")
+)
 
 
 class Router:
@@ -68,6 +72,7 @@ class Router:
             policy.header_rules,
             certificate_headers=policy.certificate_headers,
             server_of_producer=policy.compat.server_of_producer,
+            cookies_relayed=policy.compat.cookies_relayed,
         )
 
     async def carry(self, request: Request) -> Answer:
@@ -298,8 +303,13 @@ def _refuse_loop(history: History, route: Route | None) -> None:
 
 
 def _the_route(decision: Decision, sender: Caller, head: Head) -> Route:
-    """The route of a decision that says yes; what it says otherwise, raised as the fault with that code."""
+    """The route of a decision that says yes; what it says otherwise, raised as the fault with that code.
+
+    Raises ValueError for a URL that cannot be read, before the permission, as the incumbent.
+    """
     address, contract = head.logical_address, head.contract
+    if decision.route is not None:
+        headers.host_of(decision.route.url)
     match decision.outcome:
         case Outcome.ROUTED:
             assert decision.route is not None
@@ -331,7 +341,7 @@ def _refuse_bad_answer(route: Route, answer: ProducerAnswer, compat: Compat) -> 
     if 200 <= answer.status < 300:
         if not answer.body and (answer.status not in (202, 204) or compat.empty_is_fault):
             raise troubles.empty_message(route.url, answer, compat)
-    elif not (answer.status == 500 and namespaces.SOAP_ENVELOPE.encode() in answer.body):
+    elif not (answer.status == 500 and any(name in answer.body for name in _SOAP_ENVELOPE)):
         raise troubles.bad_status(route.url, answer)
 
 

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import aiohappyeyeballs
@@ -37,6 +38,8 @@ class Connection(ResponseHandler):
         self.remember: Callable[[], None] | None = None
         """Keeps the TLS session for the next connection, once there has been an answer on this one."""
         self.lost: BaseException | None = None
+        self.is_unused = False
+        """Whether it was kept from an earlier call, and nothing has been written on it since it was given out."""
         self._readable = select.poll()
         self._heads = 0
 
@@ -68,7 +71,19 @@ class Connection(ResponseHandler):
         Also looks at what the event loop has not read yet. What is left is a producer that closes while the request is
         on its way: nobody can tell then whether it was carried out.
         """
-        return not self.should_close and time.monotonic() < self.kept_until and not self._readable.poll(0)
+        is_open = self.transport is not None and not self.transport.is_closing() and not self.should_close
+        return is_open and time.monotonic() < self.kept_until and not self._readable.poll(0)
+
+    def begin_request(self) -> None:
+        """Looks once more, the moment before the first byte is written. Raises ConnectionResetError."""
+        if self.is_unused:
+            if not self.is_quiet():
+                raise ConnectionResetError("a kept connection was closed")
+            self.is_unused = False
+
+
+LENT: ContextVar[Connection | None] = ContextVar("LENT", default=None)
+"""The kept connection that was given out last in this task."""
 
 
 class _Pool(aiohttp.BaseConnector):
@@ -89,6 +104,9 @@ class _Pool(aiohttp.BaseConnector):
         while connection is not None and not connection.protocol.is_quiet():
             connection.close()
             connection = await super()._get(key, traces)
+        if connection is not None:
+            connection.protocol.is_unused = True
+            LENT.set(connection.protocol)
         return connection
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:

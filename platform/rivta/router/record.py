@@ -94,6 +94,8 @@ class CallRecord:
     certificate_issuer: str | None = None
     certificate_valid_to: str | None = None
     """Its last second, UTC, ISO 8601."""
+    method: str | None = None
+    """Of the HTTP request; None when there was none that could be read."""
     tls: str | None = None
     """Version and cipher of the caller's connection, as `TLSv1.3 TLS_AES_256_GCM_SHA384`; None outside TLS."""
 

@@ -11,7 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 
-from rivta.router.connection import Connections
+from rivta.router.connection import Connections, address_of
 from rivta.router.limits import Limits
 from rivta.router.messages import Handler, TurnAway
 from rivta.tls.contexts import CALLER
@@ -49,14 +49,29 @@ class Listener:
             connection.cut()
         return len(unwelcome)
 
+    def show(self, tls: ssl.SSLContext, *, is_unwelcome: Callable[[Sender], bool]) -> int:
+        """Takes another TLS context for the handshakes that begin from now on; what listens without TLS goes on so.
+
+        Connections stay, but for those whose sender `is_unwelcome`: those are cut, and those in a handshake with the
+        context before will be. How many were cut.
+        """
+        if not self._acceptor.takes(tls):
+            return 0
+        self._connections.renew(tls, is_unwelcome)
+        return self.drop(is_unwelcome)
+
     async def close(self, *, drain_seconds: float, idle_seconds: float = 1.0) -> None:
         """Accepts nothing more, lets calls in flight finish for `drain_seconds`, then ends what is left.
 
         A connection ends with its next answer, which says so. One that asks nothing for `idle_seconds` is closed as
-        it is: a consumer that asks in that very moment meets a reset, so with a successor it is worth being patient.
+        it is, and so is one that is not through its handshake by then. A request that is on its way in that very moment
+        is lost, and whoever sent it cannot know whether it was carried out: so with a successor it is worth being
+        patient for longer than consumers keep connections.
         """
         self._acceptor.close()
-        await self._connections.drain(drain_seconds, idle_seconds=idle_seconds)
+        await self._connections.drain(
+            drain_seconds, idle_seconds=idle_seconds, more_come=lambda: self._acceptor.handshakes > 0
+        )
         self._acceptor.give_up_handshakes()
 
 
@@ -74,7 +89,7 @@ async def serve(
 
     `server` is the Server header of every answer; empty: answers have the one that they come with, if any.
     """
-    connections = Connections(handler, turn_away=turn_away, limits=limits, server=server)
+    connections = Connections(handler, turn_away=turn_away, limits=limits, server=server, tls=tls)
     acceptor = _Acceptor(listening, connections, tls, limits)
     acceptor.accept_on()
     return Listener(acceptor, connections)
@@ -106,12 +121,26 @@ class _Acceptor:
         self._later = None
         self._loop.add_reader(self._listening, self._accept)
 
+    def takes(self, tls: ssl.SSLContext) -> bool:
+        """Uses another context from now on; False where there was none."""
+        if self._tls is None:
+            return False
+        self._tls = tls
+        return True
+
     def close(self) -> None:
-        """Accepts no more; handshakes go on."""
+        """Accepts no more; handshakes go on. Twice is once."""
+        if self._listening.fileno() < 0:
+            return
         self._pause(None)
         if self._later is not None:
             self._later.cancel()
         self._listening.close()
+
+    @property
+    def handshakes(self) -> int:
+        """Accepted, and not yet a connection."""
+        return len(self._tasks)
 
     def give_up_handshakes(self) -> None:
         """Ends what has not become a connection yet."""
@@ -152,7 +181,7 @@ class _Acceptor:
             _log.error("no connection can be accepted: %s", error.strerror)
             self._pause(_OUT_OF_FILES_SECONDS)
             return None
-        return accepted, _network(str(address[0])) if isinstance(address, tuple) else ""
+        return accepted, _network(address_of(address))
 
     def _begin(self, accepted: socket.socket, address: str) -> None:
         if self._handshakes[address] >= self._limits.handshakes_per_address:

@@ -32,7 +32,7 @@ _OWN_SERVICES = ("monitoring", "catalogue")
 """Variables of the tables for what a platform answers itself."""
 
 _LOOPBACK = "127.0.0.1"
-_EVERYWHERE = "0.0.0.0"
+_EVERYWHERE = (ports.EVERYWHERE, ports.EVERYWHERE_V6)
 _DEMO_ORGANISATION = "rivta demo"
 _SETTINGS_HEADER = """\
 # Settings of this platform, written anew each time `rivta up` starts it: changes here are lost.
@@ -221,7 +221,7 @@ def keep_certificates(home: Home) -> None:
 
 
 def _addresses(listen: str) -> tuple[str, ...]:
-    return () if listen in (_LOOPBACK, _EVERYWHERE) else (listen,)
+    return () if listen in (_LOOPBACK, *_EVERYWHERE) else (listen,)
 
 
 def _local_host(options: Options) -> str:
@@ -255,8 +255,8 @@ def _urls(home: Home, world: World, base: int, options: Options) -> _Urls:
     host = _local_host(options)
     public = next((name for name in options.names if not name.startswith("*")), host)
     return _Urls(
-        https={key: f"https://{host}:{port}/vp" for key, port in doors.items()},
-        public={key: f"https://{public}:{port}/vp" for key, port in doors.items()},
+        https={key: f"https://{ports.at(host, port)}/vp" for key, port in doors.items()},
+        public={key: f"https://{ports.at(public, port)}/vp" for key, port in doors.items()},
         services={one.key: f"unix:{_services_socket(home, one.key)}" for one in world.platforms},
         producers={
             producer.name: f"https://localhost:{base + ports.FIRST_PRODUCER + number}/"
@@ -279,7 +279,7 @@ def _write_settings(
             "state": home.platform(platform.key),
         },
         "listen": {
-            "https": f"{options.listen}:{offset + ports.HTTPS}",
+            "https": ports.at(options.listen, offset + ports.HTTPS),
             "url": urls.public[platform.key],
             "admin": f"{_LOOPBACK}:{offset + ports.ADMIN}",
             "admin_token": home.admin_token_file,
@@ -453,4 +453,4 @@ def _tak_url(address: str | None) -> str | None:
 
 def _reachable(address: str) -> str:
     host, port = ports.host_and_port(address)
-    return f"localhost:{port}" if host == _EVERYWHERE else address
+    return f"localhost:{port}" if host in _EVERYWHERE else address

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import socket
-from ssl import SSLContext
 
 import uvloop
 from aiohttp import web
@@ -39,9 +38,8 @@ from rivta.run.settings import Settings, is_of_this_machine
 from rivta.run.status_pages import status_application
 from rivta.run.tak_pages import admit_by_certificate, tak_application, tak_routes
 from rivta.run.tokens import REFRESH_SECONDS, Tokens
-from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
+from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, ListenerTls, RevocationWatch
 from rivta.store.engine import catch_up, open_when_possible
-from rivta.tls.contexts import server_context
 from rivta.tls.signing import signer
 
 _log = logging.getLogger("rivta.run.keeper")
@@ -76,7 +74,7 @@ async def _keep(settings: Settings, child: Child) -> None:
         if "status" in child.listeners:
             pages = await asyncio.to_thread(status_application, kept, started)
             await _serve_pages(stack, pages, child.listeners["status"])
-        identity = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
+        tak = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
         await _serve_services(stack, catalogue, child)
         workers_gone = asyncio.Event()
         collecting = asyncio.create_task(kept.collector.run(workers_gone))
@@ -86,8 +84,8 @@ async def _keep(settings: Settings, child: Child) -> None:
             asyncio.create_task(every(_RETENTION_SECONDS, lambda: _retain(kept))),
             asyncio.create_task(every(REVOCATION_SECONDS, kept.revocations.refresh)),
         ]
-        if identity is not None:
-            chores.append(asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)))
+        if tak is not None:
+            chores.append(asyncio.create_task(every(IDENTITY_SECONDS, tak.refresh)))
         if not is_open:
             chores.append(asyncio.create_task(_catch_up(engine)))
         child.ready()
@@ -160,33 +158,54 @@ def _autopublisher(
     )
 
 
-async def _serve_pages(
-    stack: contextlib.AsyncExitStack, application: web.Application, listener: socket, tls: SSLContext | None = None
-) -> None:
+async def _serve_pages(stack: contextlib.AsyncExitStack, application: web.Application, listener: socket) -> None:
+    await web.SockSite(await _runner(stack, application), listener, backlog=BACKLOG).start()
+
+
+async def _runner(stack: contextlib.AsyncExitStack, application: web.Application) -> web.AppRunner:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=tls).start()
+    return runner
 
 
 async def _serve_tak(
     stack: contextlib.AsyncExitStack, kept: Kept, catalogue: Catalogue, child: Child
-) -> OwnIdentity | None:
-    """The catalogue's services on a listener of their own; the certificate that it shows, if it shows one."""
+) -> _TlsSite | None:
+    """The catalogue's services on a listener of their own, with mutual TLS unless only this machine reaches it."""
     settings, listener = kept.settings, child.listeners["tak"]
     if settings.listen.tak is None or is_of_this_machine(settings.listen.tak):
         await _serve_pages(stack, tak_application(catalogue), listener)
         return None
-    tls = settings.tls
-    context = server_context(
-        certificate=tls.certificate,
-        key=tls.key,
-        trusted=tls.trusted,
-        old_tls=settings.insecure_switches.old_tls,
-    )
+    tls = ListenerTls(settings.tls, old_tls=settings.insecure_switches.old_tls)
     admit = admit_by_certificate(settings, kept.revocations, kept.now)
-    await _serve_pages(stack, tak_application(catalogue, admit=admit), listener, context)
-    return OwnIdentity(tls.certificate, tls.key, (context,))
+    site = _TlsSite(await _runner(stack, tak_application(catalogue, admit=admit)), listener, tls)
+    await site.start()
+    return site
+
+
+class _TlsSite:
+    """Pages behind a certificate and a trust that may change."""
+
+    def __init__(self, runner: web.AppRunner, listener: socket, tls: ListenerTls) -> None:
+        self._runner = runner
+        self._listener = listener
+        self._tls = tls
+        self._site: web.SockSite | None = None
+
+    async def start(self) -> None:
+        """Accepts with the context that is in force now, then no more with the one before; connections go on."""
+        # Each has a descriptor of its own: stopping one closes it, and the other still accepts.
+        site = web.SockSite(self._runner, self._listener.dup(), backlog=BACKLOG, ssl_context=self._tls.context)
+        await site.start()
+        if self._site is not None:
+            await self._site.stop()
+        self._site = site
+
+    async def refresh(self) -> None:
+        """Takes changed files into use."""
+        if self._tls.refresh():
+            await self.start()
 
 
 def _catalogue(kept: Kept) -> Catalogue:

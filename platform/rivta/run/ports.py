@@ -17,6 +17,8 @@ CONSOLE = 0
 PLATFORM_OFFSETS = {"national": 10, "regional": 20}
 HTTPS, HTTP, ADMIN = 0, 1, 2
 """Offsets within a platform."""
+EVERYWHERE, EVERYWHERE_V6 = "0.0.0.0", "::"
+"""Every address of this machine."""
 STUBS_ADMIN = 30
 FIRST_PRODUCER = 31
 
@@ -66,10 +68,19 @@ def open_free_block(ports: Iterable[Port], *, start: int | None = None) -> tuple
 
 
 def listen(host: str, port: int, *, role: str) -> socket.socket:
-    """A listening, non-blocking TCP socket. Raises PortInUse naming the port and the role that wanted it."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    """A listening, non-blocking TCP socket; on `::`, for callers of IPv4 too, whatever the machine's default is.
+
+    Raises PortInUse naming the port and the role that wanted it.
+    """
+    is_v6 = ":" in host
+    try:
+        listener = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _explained(error, host, port, role) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_v6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == EVERYWHERE_V6 else 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -88,6 +99,11 @@ def host_and_port(address: str) -> tuple[str, int]:
     """The two halves of `127.0.0.1:20010` or `[::1]:20010`."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def at(host: str, port: int) -> str:
+    """The two halves as one, as they stand in settings and URLs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -127,4 +143,6 @@ def _explained(error: OSError, host: str, port: int, role: str) -> OSError:
         return PortInUse(f"port {port}, which {role} needs, is not for this user: use one over 1023")
     if error.errno == errno.EADDRNOTAVAIL:
         return PortInUse(f"{host} is no address of this machine: {role} cannot listen there (--listen)")
-    return PortInUse(f"{role} cannot listen on {host}:{port}: {error.strerror}")
+    if error.errno == errno.EAFNOSUPPORT:
+        return PortInUse(f"{host}, where {role} is to listen, is an address of IPv6, which this machine does not have")
+    return PortInUse(f"{role} cannot listen on {at(host, port)}: {error.strerror}")

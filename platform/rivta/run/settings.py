@@ -77,8 +77,11 @@ def _in_folder_of_the_file(path: Path, info: ValidationInfo) -> Path:
 
 def _an_address(text: str) -> str:
     host, separator, port = text.rpartition(":")
-    if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
+    is_v6 = host[:1] == "[" and host[-1:] == "]" and _is_ip(host[1:-1])
+    if not (separator and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError('an address and a port, as "127.0.0.1:20010"')
+    if not is_v6 and any(sign in host for sign in ":[]"):
+        raise ValueError('an address of IPv6 in brackets and a port, as "[::1]:20010"')
     return text
 
 
@@ -185,6 +188,17 @@ class Listen(_Section):
     )
 
 
+def _check_host(name: str) -> None:
+    from rivta.tls.hosts import plain_host  # here, since few have targets, and it brings a library
+
+    try:
+        good = not name or (bool(plain_host(name)) and re.search(r"[*\\/:@\s]|^-|^\.|\.\.", name) is None)
+    except ValueError:
+        good = False
+    if not (good or _is_ip(name.strip("[]"))):
+        raise ValueError(f"a host or the last labels of one, without wildcard, port or path, in place of {name!r}")
+
+
 class TlsTarget(_Section):
     """How some producers are called, and by whom they are trusted."""
 
@@ -217,7 +231,8 @@ class TlsTarget(_Section):
         vp="vp.tls.overrides[i].match.domain-name",
     )
     domain_suffix: str = _key(
-        "End of the host, in any case, as text: write .example.se for whole labels.",
+        "End of the host, in whole labels and any case: example.se, or .example.se for all but that host itself. (The "
+        "incumbent: as text, so that example.se is evilexample.se too.)",
         "",
         vp="vp.tls.overrides[i].match.domain-suffix",
     )
@@ -233,6 +248,8 @@ class TlsTarget(_Section):
             raise ValueError("certificate and key together, or neither")
         if self.crl and len(self.crl) != len(self.trusted):
             raise ValueError(f"as many files in crl as in trusted ({len(self.trusted)}), or none")
+        for name in (self.domain, self.domain_suffix.removeprefix(".")):
+            _check_host(name)
         if self.port is not None and not (self.domain or self.domain_suffix):
             raise ValueError("domain or domain_suffix beside port: a port alone matches nothing")
         return self

@@ -26,6 +26,7 @@ from rivta.run.admin import Kept
 _FAILED = (State.REFUSED, State.UNAVAILABLE)
 _NOT_INITIALIZED = "Not initialized"
 _HEALTH_TYPE = "application/vnd.spring-boot.actuator.v3+json"
+_STATUS, _RESET_TABLES, _RESET_HSA = "/status", "/resetcache", "/resethsacache"
 _FEWEST_UNITS = 1
 """So few units of the HSA tree, or fewer, are worth a warning."""
 
@@ -43,9 +44,9 @@ def status_application(kept: Kept, started: Result) -> web.Application:
     pages = _Pages(kept, started)
     application = web.Application()
     for path, page in (
-        ("/status", pages.status),
-        ("/resetcache", pages.reset_tables),
-        ("/resethsacache", pages.reset_hsa),
+        (_STATUS, pages.status),
+        (_RESET_TABLES, pages.reset_tables),
+        (_RESET_HSA, pages.reset_hsa),
         ("/actuator/health", pages.health),
         ("/actuator/health/liveness", pages.liveness),
         ("/actuator/health/readiness", pages.readiness),
@@ -80,8 +81,14 @@ class _Pages:
             "HsaCacheInitialized": _truth(self._has_tree),
             "HsaCacheResetInfo": self._hsa_info(),
             "JvmUsedMemory": f"{memory:.1f} MB",
-            "Endpoints": [],
+            "Endpoints": self._endpoints(),
         }
+
+    def _endpoints(self) -> list[str]:
+        """As with the incumbent, those on plain http."""
+        listen = self._kept.settings.listen
+        pages = [f"http://{listen.status}{path}" for path in (_STATUS, _RESET_TABLES, _RESET_HSA)]
+        return [f"http://{listen.http}/vp", *pages] if listen.http else pages
 
     def _tables_info(self) -> str:
         table = self._kept.table.table

@@ -22,12 +22,11 @@ from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.current import CurrentContracts
 from rivta.router.calling import Calling
-from rivta.router.client import ProducerClient
+from rivta.router.client import ClientRules, ProducerClient
 from rivta.router.front import ContractDocuments, Forwarded, front
-from rivta.router.identify import Identify, Withdrawn, identify
+from rivta.router.identify import Withdrawn, identify
 from rivta.router.limits import Limits
 from rivta.router.pipeline import Router
-from rivta.router.policy import Policy
 from rivta.router.record import CallRecord, CannotRecord
 from rivta.router.schemas import Schemas
 from rivta.router.server import Listener, serve
@@ -35,9 +34,8 @@ from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
 from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
-from rivta.run.settings import Settings
-from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
-from rivta.tls.contexts import server_context
+from rivta.run.settings import Settings, Tls
+from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, ListenerTls, RevocationWatch
 from rivta.tls.header_certificate import HeaderCertificates
 from rivta.tls.sender import Sender
 from rivta.tls.targets import Identities
@@ -51,8 +49,9 @@ _DRAIN_SECONDS = 30.0
 _MOST_FILES = 65_536
 _IDLE_SECONDS = 1.0
 """So long a connection may ask nothing before a drain closes it."""
-_PATIENT_IDLE_SECONDS = 5.0
-"""The same when a successor serves already, and nobody waits for this process to end."""
+_PATIENT_IDLE_SECONDS = ClientRules().idle_seconds + 2.0
+"""The same when a successor serves already: longer than a platform before this one keeps a connection without a call,
+so that it never calls on one that is being closed."""
 
 
 def main(config: Path, index: int, child: Child) -> None:
@@ -74,21 +73,28 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     producers = ProducerClient(identities, client_rules_of(settings))
     spool, payloads = _spool(settings, index), _payloads(settings)
     policy = policy_of(settings)
-    calling = Calling(policy, producers)
+    certificates = HeaderCertificates.load(
+        settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
+    )
+    calling = Calling(policy, producers, is_platform=lambda hsa_id: _is_platform(table, hsa_id))
     router = Router(
         policy,
         table=lambda: table.decisions,
-        identify=_identify(settings, policy, revocations),
+        identify=partial(
+            identify,
+            policy=policy,
+            certificates=certificates,
+            withdrawn=Withdrawn(revocations.is_revoked, revocations.doubt),
+        ),
         schemas=Schemas(policy, lambda: contracts.in_force),
         calling=calling,
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
         payloads=payloads,
     )
-    context = _context(settings)
-    identity = OwnIdentity(settings.tls.certificate, settings.tls.key, (context,))
+    listener_tls = ListenerTls(settings.tls, old_tls=settings.insecure_switches.old_tls)
     await _until_there_is_a_table(table, child)
-    doors = await _open_doors(settings, router, contracts, child.listeners, context)
+    doors = await _open_doors(settings, router, contracts, child.listeners, listener_tls.context)
 
     def cut(is_revoked: Callable[[Sender], bool]) -> int:
         return sum(door.drop(is_revoked) for door in doors) + producers.drop(identities.is_revoked)
@@ -100,7 +106,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         asyncio.create_task(every(_CONTRACTS_SECONDS, lambda: _switch_contracts(contracts))),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: revocations.refresh(cut))),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: _refresh(identities, producers))),
-        asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)),
+        asyncio.create_task(every(IDENTITY_SECONDS, lambda: _renew(listener_tls, settings.tls, certificates, doors))),
         asyncio.create_task(every(_METRICS_SECONDS, lambda: _show_figures(metrics, calling, spool, doors))),
     ]
     _spare_the_collector()
@@ -117,21 +123,6 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     for chore in chores:
         chore.cancel()
     spool.close()
-
-
-def _identify(settings: Settings, policy: Policy, revocations: RevocationWatch) -> Identify:
-    certificates = HeaderCertificates.load(
-        settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
-    )
-    withdrawn = Withdrawn(revocations.is_revoked, revocations.doubt)
-    return partial(identify, policy=policy, certificates=certificates, withdrawn=withdrawn)
-
-
-def _context(settings: Settings) -> ssl.SSLContext:
-    tls = settings.tls
-    return server_context(
-        certificate=tls.certificate, key=tls.key, trusted=tls.trusted, old_tls=settings.insecure_switches.old_tls
-    )
 
 
 async def _open_doors(
@@ -236,6 +227,17 @@ class _Recorder:
             raise CannotRecord(str(error)) from error
 
 
+async def _renew(
+    listener_tls: ListenerTls, tls: Tls, certificates: HeaderCertificates, doors: Sequence[Listener]
+) -> None:
+    """Takes a changed certificate, or changed trust, into use."""
+    if listener_tls.refresh():
+        certificates.trust(tls.trusted)
+        cut = sum(door.show(listener_tls.context, is_unwelcome=listener_tls.distrusts) for door in doors)
+        if cut:
+            _log.info("%d connections cut whose authority is trusted no more", cut)
+
+
 async def _refresh(identities: Identities, producers: ProducerClient) -> None:
     if await identities.refresh():
         _log.info("%d connections with producers cut", producers.drop(identities.is_revoked))
@@ -263,6 +265,10 @@ async def _until_there_is_a_table(table: CurrentTable, child: Child) -> None:
     while not table.check() and not stopped.done():  # noqa: ASYNC110
         await asyncio.sleep(0.05)  # a file of another process is what is waited for
     stopped.cancel()
+
+
+def _is_platform(current: CurrentTable, hsa_id: str) -> bool:
+    return current.table is not None and current.table.is_platform(hsa_id)
 
 
 async def _switch_table(table: CurrentTable) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("r0001", "r0002", "r0003")
+REVISIONS = ("r0001", "r0002", "r0003", "r0004")
 """Alembic revisions this program knows, oldest first; the last is the schema below."""
 
 
@@ -201,6 +201,7 @@ calls = Table(
     Column("tls", Text),
     Column("sender_address", Text),
     Column("acting_on_behalf_of", Text),
+    Column("method", Text),
     # What is asked: newest first, one trace, one address, what failed. Senders and contracts are few: by time will do.
     Index(None, "time"),
     Index(None, "correlation_id"),

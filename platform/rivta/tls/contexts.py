@@ -279,6 +279,7 @@ def _trust(context: ssl.SSLContext, trusted: Path | Sequence[Path]) -> None:
         raise TlsSetupError("no trust file is given: nobody could be verified")
     for path in paths:
         _check_pem(path, "CERTIFICATE", "the certificate of an authority to trust")
+        _check_whole(path)
         try:
             context.load_verify_locations(cafile=path)
         except ssl.SSLError as error:
@@ -287,6 +288,8 @@ def _trust(context: ssl.SSLContext, trusted: Path | Sequence[Path]) -> None:
 
 def _check_pem(path: Path, label: str, what: str) -> None:
     """OpenSSL's own errors do not name the file, so what can be wrong with a file as such is found here."""
+    if path.is_fifo() or path.is_char_device():  # reading would wait for whoever writes, or never end
+        raise TlsSetupError(f"{path}: is no file; expected {what} in PEM")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -297,6 +300,13 @@ def _check_pem(path: Path, label: str, what: str) -> None:
         raise TlsSetupError(f"{path}: holds no {label} block; expected {what} in PEM")
     if b"ENCRYPTED" in data:
         raise TlsSetupError(f"{path}: the key is encrypted; give it without a password: openssl pkey -in ... -out ...")
+
+
+def _check_whole(path: Path) -> None:
+    """A trust file that ends within a certificate is being written, or was cut off: OpenSSL takes what comes before."""
+    data = path.read_bytes()
+    if data.count(b"-----BEGIN ") != data.count(b"-----END "):
+        raise TlsSetupError(f"{path}: damaged: it ends within a certificate")
 
 
 def _identity_problem(error: ssl.SSLError, certificate: Path, key: Path) -> str:

@@ -76,6 +76,12 @@ class HeaderCertificates:
         self._checked = checked
         self._remembered: OrderedDict[str, _Verified] = OrderedDict()
 
+    def trust(self, files: Iterable[Path]) -> None:
+        """From now on these authorities, and no others. Raises TlsSetupError, and then nothing changes."""
+        trusted = [certificate for path in files for certificate in _authorities(path)]
+        self._store = verification.Store(trusted) if trusted else None
+        self._remembered.clear()
+
     @classmethod
     def load(cls, trusted: Iterable[Path], *, checked: bool = True) -> Self:
         """With the authorities in these PEM files. Raises TlsSetupError."""

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from yarl import URL
 
 from rivta.files import states_of
 from rivta.tls.contexts import ClientContext, TlsSetupError, client_context, narrow
+from rivta.tls.hosts import plain_host
 from rivta.tls.revocation import RevocationError
 from rivta.tls.revocation_files import RevocationFile, RevocationFiles
 
@@ -46,13 +48,20 @@ class TlsTarget:
     port: int | None = None
 
     def matches(self, host: str, port: int) -> bool:
-        """Whether producers at this host (lower case) and port are called so. An entry with neither domain nor suffix
-        is for those that name it; with a domain its suffix does not count."""
+        """Whether producers at this host (as `plain_host` spells it) and port are called so. An entry with neither
+        domain nor suffix is for those that name it; with a domain its suffix does not count.
+
+        A suffix is of whole labels, unlike the incumbent's, or `example.se` would be `evilexample.se` too; with a dot
+        before it, it is not the domain itself.
+        """
         if self.port is not None and self.port != port:
             return False
         if self.domain:
-            return host == self.domain.lower()
-        return bool(self.domain_suffix) and host.endswith(self.domain_suffix.lower())
+            return host == plain_host(self.domain)
+        suffix = plain_host(self.domain_suffix.removeprefix("."))
+        if not suffix:
+            return False
+        return host.endswith(f".{suffix}") or (host == suffix and not self.domain_suffix.startswith("."))
 
 
 class Identities:
@@ -100,8 +109,8 @@ class Identities:
             if name and name not in self._targets:
                 known = ", ".join(self._targets) or "none"
                 raise UnknownIdentity(f"there is no TLS target {name!r}; there are {known}")
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").rstrip("."), parts.port or _HTTPS_PORT
+        parts = URL(url)  # as the client reads it: two readers of one URL may find two hosts in it
+        host, port = (parts.raw_host or "").rstrip("."), parts.port or _HTTPS_PORT
         matching = (target.name for target in self._targets.values() if target.matches(host, port))
         identity = client_certificate or next(matching, self._own.name)
         key = (identity, ca or identity)

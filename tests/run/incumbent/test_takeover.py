@@ -235,17 +235,21 @@ vp.tls.overrides[1].cipher-suites-include[0]=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA2
 vp.tls.overrides[1].cipher-suites-include[1]=TLS_RSA_WITH_AES_128_CBC_SHA
 vp.tls.overrides[2].name=nothing
 vp.tls.overrides[2].match.port=443
+vp.tls.overrides[3].name=text
+vp.tls.overrides[3].match.domain-suffix=example.se
 """,
     )
     targets = settings_of(made, tmp_path).tls.targets
-    assert list(targets) == ["Region-X", "all"]
-    first, other = targets.values()
+    assert list(targets) == ["Region-X", "all", "text"]
+    first, other, _ = targets.values()
     assert (first.domain, first.port, first.protocols) == ("vp.x.se", 8443, ("TLSv1.2",))
     assert (other.domain_suffix, other.certificate, other.ciphers) == (
         ".se",
         None,
         ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",),
     )
+    assert finding(made, "vp.tls.overrides[1].match.domain-suffix").remark == ""
+    assert finding(made, "vp.tls.overrides[3].match.domain-suffix").remark == "in whole labels here, not as text"
     assert finding(made, "vp.tls.overrides[0].protocols-include").remark == "without TLSv1.1"
     assert finding(made, "vp.tls.overrides[2].name").fate is Fate.LEFT
 

@@ -124,7 +124,8 @@ def _overrides(made: Takeover) -> None:
         for ours, one in (("domain", domain), ("domain_suffix", suffix)):
             if one is not None and one.value:
                 matching[ours] = one.value
-                made.taken(one, f"{key}.{ours}")
+                is_text = one is suffix and not one.value.startswith(".")
+                made.taken(one, f"{key}.{ours}", "in whole labels here, not as text" if is_text else "")
         number_of_port = made.number(port, 1)
         if number_of_port is not None:
             matching["port"] = number_of_port
