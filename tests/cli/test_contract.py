@@ -467,7 +467,7 @@ def test_ambiguous_names_are_in_json_too_from_the_draft_that_the_settings_name(t
     (draft / "a.yaml").write_text(TABLES)
     (home / "routing/regional").mkdir(parents=True)
     (home / "routing/regional/b.yaml").write_text("routes: [\n")
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "platform": {"hsa_id": "SE1-P", "name": "P"},
         "listen": {"https": "127.0.0.1:20010"},
         "tls": {"certificate": "own.pem", "key": "own.key", "trusted": ["ca.pem"]},
