@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from producers_stub.journals import Author, CareContact, CareUnit, Diagnosis, Document, Journal
+from producers_stub.medication_register import MedicationRegister
 from producers_stub.persons import problem_with_person_id
 from producers_stub.world import Producer
 from rivta.soap import namespaces
@@ -100,6 +101,8 @@ class StubProducer:
             namespaces.GET_DIAGNOSIS_2: self.diagnoses,
             namespaces.GET_CARE_CONTACTS_3: self.care_contacts,
         }
+        if namespaces.GET_DISPENSED_MEDICINES_1 in self.producer.contracts:
+            known[namespaces.GET_DISPENSED_MEDICINES_1] = MedicationRegister.load(self.now).answer
         return {namespace: known[namespace] for namespace in self.producer.contracts}
 
     def ping(self, call: Call) -> etree._Element:

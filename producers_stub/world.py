@@ -21,6 +21,11 @@ CONTRACTS = tuple(
     )
 )
 """What every stub producer answers from its journal; any other contract that is known it answers by sample."""
+MEDICATION_REGISTER_CONTRACTS = tuple(
+    map(ContractNamespace, (namespaces.PING_FOR_CONFIGURATION_1, namespaces.GET_DISPENSED_MEDICINES_1))
+)
+"""The same of the producer whose kind is `medication register`: it keeps no journal."""
+_CONTRACTS_OF = {"journal system": CONTRACTS, "medication register": MEDICATION_REGISTER_CONTRACTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,14 @@ def _producer(row: Mapping[str, Any]) -> Producer:
         title=row["title"],
         platform=row["platform"],
         addresses=tuple(_address(one, row["platform"]) for one in row["addresses"]),
+        contracts=_contracts_of(row.get("kind", "journal system"), row["name"]),
     )
+
+
+def _contracts_of(kind: str, producer: str) -> tuple[ContractNamespace, ...]:
+    if kind not in _CONTRACTS_OF:
+        raise ValueError(f"producer {producer}: kind {kind!r} is not one of {', '.join(_CONTRACTS_OF)}")
+    return _CONTRACTS_OF[kind]
 
 
 def _address(row: Mapping[str, Any], platform: str) -> StubAddress:

@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 from lxml import etree
 
 from rivta import shipped
+from rivta.cli import contract_names
 from rivta.cli.contract import command
 from rivta.contracts import samples
 from rivta.contracts.domain import Contract
-from rivta.contracts.installed import Contracts
+from rivta.contracts.installed import MARKER, Contracts
 from rivta.contracts.validation import compile_schema
+from rivta.run.toml import to_toml
 from rivta.soap import namespaces
 from rivta.soap.xml import parse_xml
 from tests.contracts.releases import release, schema, written, zipped
@@ -406,6 +408,94 @@ def test_what_came_of_each_version_is_said(tmp_path: Path) -> None:
     assert run("remove", "PingForConfiguration", home=tmp_path).stdout == (
         "removed PingForConfiguration 1.0\nPingForConfiguration:1 is the one that comes with rivta again (1.0)\n"
     )
+
+
+def other_diagnoses(folder: Path) -> Path:
+    """An archive with a contract that is called as one that comes along, in another domain."""
+    domain = SHIPPED / "clinicalprocess.healthcond.description"
+    files = {
+        path.relative_to(domain).as_posix(): path.read_bytes().replace(b"healthcond:description", b"test:other")
+        for path in domain.rglob("*")
+        if path.is_file() and ("GetDiagnosis" in path.name or path.parent.name == "core_components")
+    }
+    return zipped(folder / "other.zip", files)
+
+
+TABLES = """routes:
+  - {logical_address: SE1-A, contracts: [GetCareContacts:3, GetDiagnosis], producer_address: p}
+permissions:
+  - consumer: SE1-C
+    logical_address: SE1-A
+    contracts:
+      - urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2
+      - GetDiagnosis:2
+    agreement: x
+"""
+
+
+def test_names_in_tables_that_will_no_longer_mean_one_contract_are_told_before_anything_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    table = home / "routing/national/a.yaml"
+    table.parent.mkdir(parents=True)
+    table.write_text(TABLES)
+    told: list[bool] = []
+    original = contract_names.ambiguous_names
+
+    def noted(*asked: Any) -> Any:
+        told.append((home / "contracts" / MARKER).exists())
+        return original(*asked)
+
+    monkeypatch.setattr(contract_names, "ambiguous_names", noted)
+    done = run("add", str(other_diagnoses(tmp_path)), home=home)
+    assert (done.exit_code, done.stdout) == (0, "GetDiagnosis 2.0 added\n")
+    assert told == [False]
+    one = "is ambiguous: say one of "
+    assert [line.partition(one)[0] for line in done.stderr.splitlines()] == [
+        f"warning: {table}:2: contract 'GetDiagnosis' ",
+        f"warning: {table}:8: contract 'GetDiagnosis:2' ",
+        "warning: write these names as namespaces: until then these tables cannot be published, what is in force stays",
+    ]
+    again = run("add", str(other_diagnoses(tmp_path)), home=home)
+    assert again.stderr == "", "it was ambiguous already"
+
+
+def test_ambiguous_names_are_in_json_too_from_the_draft_that_the_settings_name(tmp_path: Path) -> None:
+    home, draft = tmp_path / "home", tmp_path / "draft"
+    draft.mkdir()
+    (draft / "a.yaml").write_text(TABLES)
+    (home / "routing/regional").mkdir(parents=True)
+    (home / "routing/regional/b.yaml").write_text("routes: [\n")
+    settings: dict[str, dict[str, Any]] = {
+        "platform": {"hsa_id": "SE1-P", "name": "P"},
+        "listen": {"https": "127.0.0.1:20010"},
+        "tls": {"certificate": "own.pem", "key": "own.key", "trusted": ["ca.pem"]},
+        "tables": {"draft": str(draft)},
+    }
+    written(home, {"national/platform.toml": to_toml(settings), "broken/platform.toml": "platform = 3"})
+    found = json.loads(run("add", str(other_diagnoses(tmp_path)), "--json", home=home).stdout)["ambiguous"]
+    assert [(one["file"], one["line"], one["name"]) for one in found] == [
+        (str(draft / "a.yaml"), 2, "GetDiagnosis"),
+        (str(draft / "a.yaml"), 8, "GetDiagnosis:2"),
+    ]
+    assert all("say one of" in one["reason"] for one in found)
+
+
+def test_a_contract_of_a_new_name_makes_nothing_ambiguous(tmp_path: Path) -> None:
+    table = tmp_path / "routing/national/a.yaml"
+    table.parent.mkdir(parents=True)
+    table.write_text(TABLES.replace("GetCareContacts:3", "Ask"))
+    done = run("add", str(zipped(tmp_path / "ask.zip", release())), "--json", home=tmp_path)
+    assert json.loads(done.stdout)["ambiguous"] == []
+
+
+def test_a_damaged_release_is_repaired_though_names_cannot_be_compared_with_it(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "ask.zip", release())
+    run("add", str(archive), home=tmp_path)
+    next((tmp_path / "contracts").rglob("*.wsdl")).unlink()
+    assert run("add", str(archive), home=tmp_path).exit_code == 0
+    assert "  Ask:1" in run("list", home=tmp_path).stdout
 
 
 def test_warnings_and_effects_are_in_json_too(tmp_path: Path) -> None:

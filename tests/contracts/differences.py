@@ -1,4 +1,4 @@
-"""Where our schemas are meant to differ from the official ones: each difference by name, with its reason.
+"""Where our schemas are meant to differ from the official ones, and where there is no official one: each with its reason.
 
 A difference is a change to a message that makes of what only ours accepts something that both accept; so it is known
 that nothing else differs.
@@ -85,3 +85,11 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
     "SokVagvalsInfo:1": (_NO_COLON, _PERMISSION_DEMANDED),
     "SokVagvalsInfo:2": (_NO_COLON, _PERMISSION_DEMANDED, _DESCRIPTION_DEMANDED),
 }
+
+OWN: dict[str, str] = {
+    "GetDispensedMedicines:1": (
+        "the register's keeper has released contracts of other names and contents, whose schemas are not among the "
+        "official ones that we hold ours to; tests/contracts/test_own_contracts.py has what this one must refuse"
+    ),
+}
+"""Contracts of our own, which no official schema exists for."""

@@ -1,6 +1,7 @@
 """The contracts in force: new ones are seen at the next look, broken ones change nothing."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,45 @@ def test_check_costs_one_stat_when_nothing_was_installed(folder: Path, monkeypat
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
     assert current.check() is False
     assert looked == [folder / MARKER]
+
+
+def test_what_was_not_looked_at_is_noticed_by_one_stat_and_what_was_is_not(folder: Path) -> None:
+    current = CurrentContracts(folder)
+    assert current.has_changed() is False
+    add(folder)
+    assert current.has_changed() is True
+    assert current.contracts.get(ASK) is None
+    current.check()
+    assert current.has_changed() is False
+    (folder / MARKER).write_text("{")
+    assert current.has_changed() is True
+    current.check()
+    assert current.problem is not None
+    assert current.has_changed() is False
+
+
+def test_of_several_who_check_at_once_one_reads_and_all_find_it_in_force(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = CurrentContracts(folder)
+    add(folder)
+    reads = 0
+    original = Contracts.with_folder
+
+    def counted(contracts: Contracts, installed: Path) -> Contracts:
+        nonlocal reads
+        reads += 1
+        return original(contracts, installed)
+
+    monkeypatch.setattr(Contracts, "with_folder", counted)
+
+    def found(number: int) -> bool:
+        current.check()
+        return current.contracts.get(ASK) is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(found, range(8)))
+    assert reads == 1
 
 
 def test_broken_folder_keeps_what_is_in_force_says_why_and_is_tried_again_less_and_less_often(

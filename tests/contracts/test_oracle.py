@@ -20,12 +20,12 @@ from rivta.contracts.domain import Contract, Operation, imported_files, read_con
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import compile_schema
 from rivta.soap.head import read_head
-from tests.contracts.differences import DIFFERENCES, as_official
+from tests.contracts.differences import DIFFERENCES, OWN, as_official
 from tests.contracts.mutants import Mutator, tags, timelike
 from tests.contracts.schema_shape import Shapes
 
 SHIPPED = shipped.folder("contracts") / "xsd"
-CONTRACTS = tuple(Contracts.load(SHIPPED))
+CONTRACTS = tuple(contract for contract in Contracts.load(SHIPPED) if contract.short_name not in OWN)
 MESSAGES = ("request", "response")
 VERDICTS = Path(__file__).with_name("mutant_verdicts.json")
 
@@ -95,6 +95,19 @@ def official() -> Official:
     if not named:
         pytest.skip("RIVTA_OFFICIAL_CONTRACTS does not name the folder of the official schemas")
     return Official(Path(named))
+
+
+def test_every_contract_has_an_official_schema_or_a_reason_why_not() -> None:
+    shipped_contracts = [contract.short_name for contract in Contracts.load(SHIPPED)]
+    assert set(OWN) <= set(shipped_contracts)
+    assert {str(exchange) for exchange in EXCHANGES} == set(json.loads(VERDICTS.read_text()))
+
+
+@pytest.mark.contracts
+def test_what_is_said_to_be_our_own_has_no_official_schema_and_all_else_has_one(official: Official) -> None:
+    found = {one.namespace for folder in official.folder.iterdir() if folder.is_dir() for one in read_domain(folder)}
+    for contract in Contracts.load(SHIPPED):
+        assert (contract.namespace in found) is (contract.short_name not in OWN), contract.short_name
 
 
 @each_exchange

@@ -1,6 +1,7 @@
 """A contract that nobody had is installed while the pair runs: routed, served, checked, answered; and taken away again."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,28 @@ def test_an_installed_contract_is_routed_served_checked_and_answered_without_a_r
     until(lambda: {wsdl_status(own_pair) for _ in range(TRIES)} == {500})
     until(lambda: refusal(own_pair, valid) in ("VP004", "VP007"))
     assert processes(own_pair) == pids
+
+
+def test_no_message_passes_unchecked_once_the_command_has_ended(
+    own_pair: Pair, files: dict[str, bytes], contract: Contract, rows: Path, tmp_path: Path
+) -> None:
+    admin = Admin(own_pair)
+    invalid = samples.envelope(samples.request(contract, PATIENT).replace(b"patientId", b"patient"), SUS)
+    archive = zipped(tmp_path / "doses.zip", files)
+    rows.write_text(re.sub(r"GetDoses(:2)?", contract.namespace, ROWS))
+
+    def passes_everywhere() -> bool:
+        """The stub producer, which does not know the contract either, has a fault of its own for it."""
+        return not any(refusal(own_pair, invalid).startswith("VP") for _ in range(TRIES))
+
+    until(passes_everywhere)
+    assert admin.get("national", "/status")["draft"]["problem"] is None
+
+    for _ in range(3):
+        done = run_rivta("contract", "add", str(archive), "--home", str(own_pair.home))
+        assert [refusal(own_pair, invalid) for _ in range(TRIES)] == ["VP015"] * TRIES, done.stderr
+        assert run_rivta("contract", "remove", "GetDoses", "--home", str(own_pair.home)).returncode == 0
+        until(passes_everywhere)
 
 
 def refusal(pair: Pair, message: bytes) -> str:

@@ -34,12 +34,13 @@ TOLVAN = "191212121212"
 
 @cache
 def stubs() -> dict[str, StubProducer]:
-    """Every stub producer by each of its logical addresses."""
+    """Every stub producer with a journal by each of its logical addresses."""
     journals = load_journals()
     return {
         address.logical_address: StubProducer(producer, journals[producer.name], "0.1.0", STARTED, lambda: NOW)
         for producer in World.load().producers
         for address in producer.addresses
+        if namespaces.GET_DIAGNOSIS_2 in producer.contracts
     }
 
 

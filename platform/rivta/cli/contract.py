@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 from rivta.cli.options import home_and_json, print_json
 
 if TYPE_CHECKING:
+    from rivta.cli.contract_names import AmbiguousName
     from rivta.contracts.domain import Contract, Operation
     from rivta.contracts.installation import Installed
     from rivta.contracts.installed import Contracts
@@ -211,24 +212,37 @@ def add(sources: tuple[Path, ...], home: str | None, as_json: bool) -> None:
     """Install contracts from release archives, or from folders laid out as they are.
 
     Everything is checked first; when something is wrong, nothing is installed. Running platforms and stubs take the
-    contracts up by themselves.
+    contracts up by themselves. Names in routing tables that will no longer mean one contract are told before.
     """
-    from rivta.cli.contract_output import print_installed, progress
+    from rivta.cli.contract_names import ambiguous_names
+    from rivta.cli.contract_output import print_ambiguous, print_installed, progress
     from rivta.contracts.domain import ContractFileError
     from rivta.contracts.installation import CannotInstall, SourceRefused, install
+    from rivta.contracts.installed import Contracts
     from rivta.run.home import HomeError, resolve
 
     place = resolve(home)
+    ambiguous: list[AmbiguousName] = []
+
+    def look_at_names(coming: Sequence[Contract]) -> None:
+        try:
+            known = Contracts.shipped(place.contracts)
+        except ContractFileError:  # a release that somebody damaged is repaired by adding it again
+            known = Contracts.shipped()
+        ambiguous.extend(ambiguous_names(place, known, coming))
+        if not as_json:
+            print_ambiguous(ambiguous)
+
     try:
         place.create()
         with progress(as_json=as_json) as tell:
-            done = install(list(sources), place.contracts, progress=tell)
+            done = install(list(sources), place.contracts, progress=tell, before_change=look_at_names)
     except (CannotInstall, ContractFileError, HomeError) as error:
         raise click.ClickException(str(error)) from error
     except SourceRefused as error:
         raise click.ClickException(f"{error} (nothing was installed)") from error
     if as_json:
-        print_json(_installed_json(done))
+        print_json(_installed_json(done) | {"ambiguous": [_ambiguous_json(one) for one in ambiguous]})
     else:
         print_installed(_installed_json(done))
 
@@ -524,3 +538,7 @@ def _installed_json(done: Installed) -> dict[str, Any]:
         ],
         "warnings": list(done.warnings),
     }
+
+
+def _ambiguous_json(one: AmbiguousName) -> dict[str, Any]:
+    return {"file": str(one.file), "line": one.line, "name": one.name, "reason": one.reason}

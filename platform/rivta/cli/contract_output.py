@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rivta.cli.contract_names import AmbiguousName
     from rivta.contracts.changes import Difference
     from rivta.contracts.domain import Contract
 
@@ -86,6 +87,18 @@ def print_installed(done: dict[str, Any]) -> None:
         click.echo(f"{one['name']} {one['version']} {effect}{rest}")
     for warning in done["warnings"]:
         click.echo(f"warning: {warning}")
+
+
+def print_ambiguous(names: Sequence[AmbiguousName]) -> None:
+    """On standard error: where tables have to be changed, and how."""
+    for one in names:
+        click.echo(f"warning: {one}", err=True)
+    if names:
+        what = "this name" if len(names) == 1 else "these names"
+        click.echo(
+            f"warning: write {what} as namespaces: until then these tables cannot be published, what is in force stays",
+            err=True,
+        )
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The contracts in force, for processes that run on while contracts are installed: looks at a marker and swaps once."""
 
+import threading
 from pathlib import Path
 
 from rivta import shipped
@@ -22,6 +23,7 @@ class CurrentContracts:
         self._shipped = Contracts.load(shipped.folder("contracts") / "xsd")
         self._seen = self._marker()
         self._passing_by = self._failures = 0
+        self._checking = threading.Lock()
         contracts = self._read()
         self.in_force = (contracts, Validators(contracts))
         self.problem: str | None = None
@@ -37,13 +39,21 @@ class CurrentContracts:
         """Their validators. Schemas that have not changed stay compiled when others are installed."""
         return self.in_force[1]
 
+    def has_changed(self) -> bool:
+        """Whether something was installed or removed that `check` has not looked at. Costs one `stat`."""
+        return self._marker() != self._seen
+
     def check(self) -> bool:
         """True when other contracts were put in force. Costs one `stat` when nothing was installed.
 
         A change is read and compiled here, which takes some milliseconds a contract: where that is too long, call it in
-        a thread, one call at a time. When the folder is broken, what is in force stays, `problem` says why, and it is
-        tried again, less and less often.
+        a thread; of several callers at once all but one wait. When the folder is broken, what is in force stays,
+        `problem` says why, and it is tried again, less and less often.
         """
+        with self._checking:
+            return self._check()
+
+    def _check(self) -> bool:
         seen = self._marker()
         if seen == self._seen and self.problem is None:
             return False
@@ -61,8 +71,8 @@ class CurrentContracts:
             self._passing_by = min(2**self._failures, _MOST_CHECKS_PASSED_BY)
             self._seen, self.problem = seen, str(error)
             return False
-        self._seen, self.problem, self._failures = seen, None, 0
         self.in_force = (contracts, validators)
+        self._seen, self.problem, self._failures = seen, None, 0  # last: who sees no change finds them in force
         return True
 
     def _marker(self) -> tuple[int, int, int] | None:

@@ -66,11 +66,18 @@ class Installed:
     """What was left out or is not as it should be, and did not stand in the way."""
 
 
-def install(sources: Sequence[Path], folder: Path, *, progress: Callable[[str], None] = lambda what: None) -> Installed:
+def install(
+    sources: Sequence[Path],
+    folder: Path,
+    *,
+    progress: Callable[[str], None] = lambda what: None,
+    before_change: Callable[[Sequence[Contract]], None] = lambda contracts: None,
+) -> Installed:
     """Installs every contract of `sources`, archives and folders of official releases, in `folder`: all or nothing.
 
-    `progress` is told what is being looked at. Raises SourceRefused, naming the source, the file in it and what is
-    wrong, and CannotInstall; then `folder` is as it was.
+    `progress` is told what is being looked at, `before_change` what was found to be sound and is about to be installed;
+    when that raises, nothing is. Raises SourceRefused, naming the source, the file in it and what is wrong, and
+    CannotInstall; then `folder` is as it was.
     """
     read = []
     for path in sources:
@@ -84,6 +91,7 @@ def install(sources: Sequence[Path], folder: Path, *, progress: Callable[[str], 
             found += candidate.releases
             warnings += candidate.warnings
         before = read_releases(folder)
+        before_change([contract for one in found for contract in one.contracts])
         placed = [_put_in_place(one, folder) for one in found]
         after = _merged(before, placed)
         warnings += _twice(found, placed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rivta.catalogue.decision import Route
 from rivta.contracts.domain import Contract
@@ -30,13 +30,27 @@ _EXPLAIN_BYTES = 10_000
 _NO_VIOLATIONS: tuple[RecordedViolation, ...] = ()
 
 
+async def _nothing_new() -> None:
+    """For whom contracts never change."""
+
+
 class Schemas:
     """The schemas of the installed contracts, and what becomes of a message that breaks one. One per worker."""
 
-    def __init__(self, policy: Policy, in_force: Callable[[], tuple[Contracts, Validators]]) -> None:
-        """`in_force` is asked once for each message: others may be installed meanwhile."""
+    def __init__(
+        self,
+        policy: Policy,
+        in_force: Callable[[], tuple[Contracts, Validators]],
+        look_again: Callable[[], Awaitable[None]] = _nothing_new,
+    ) -> None:
+        """`in_force` is asked once for each message: others may be installed meanwhile.
+
+        `look_again` puts in force what has just been installed. It is awaited before a contract counts as unknown: no
+        message of a contract passes unchecked once its installation has ended.
+        """
         self._policy = policy
         self._in_force = in_force
+        self._look_again = look_again
         self._warned: set[ContractNamespace] = set()
 
     async def check_request(self, head: Head, route: Route, size: int) -> tuple[RecordedViolation, ...]:
@@ -45,6 +59,9 @@ class Schemas:
         if compat.schemas_not_checked or compat.head_only:
             return _NO_VIOLATIONS
         contracts, validators = self._in_force()
+        if contracts.get(route.contract) is None:
+            await self._look_again()
+            contracts, validators = self._in_force()
         contract = self._contract(contracts, route)
         handling = validation.of_request(route.contract, own_service=route.is_own_service, size=size)
         if contract is None or handling is Handling.OFF:

@@ -22,7 +22,7 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 def switch_contracts(contracts: CurrentContracts, log: logging.Logger) -> bool:
     """Whether other contracts were put in force; says so in `log`, and why those that were installed are not.
 
-    Blocking, and for one caller at a time.
+    Blocking.
     """
     before = contracts.problem
     if contracts.check():

@@ -65,6 +65,7 @@ def main(config: Path, index: int, child: Child) -> None:
 async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMetrics) -> None:
     asyncio.get_running_loop().set_exception_handler(_note_loop_error)
     contracts = CurrentContracts(settings.contracts.installed)
+    switch = _ContractSwitch(contracts)
     table = CurrentTable(settings.platform.state / "tables")
     revocations = RevocationWatch.of(
         settings.tls, clock=_now, accepts_doubt=settings.insecure_switches.overdue_crl_accepted
@@ -86,7 +87,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
             certificates=certificates,
             withdrawn=Withdrawn(revocations.is_revoked, revocations.doubt),
         ),
-        schemas=Schemas(policy, lambda: contracts.in_force),
+        schemas=Schemas(policy, lambda: contracts.in_force, switch.look_again),
         calling=calling,
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
@@ -103,7 +104,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     spooling = asyncio.create_task(spool.run(drained))
     chores = [
         asyncio.create_task(every(_TABLE_SECONDS, lambda: _switch_table(table))),
-        asyncio.create_task(every(_CONTRACTS_SECONDS, lambda: _switch_contracts(contracts))),
+        asyncio.create_task(every(_CONTRACTS_SECONDS, switch.look)),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: revocations.refresh(cut))),
         asyncio.create_task(every(REVOCATION_SECONDS, lambda: _refresh(identities, producers))),
         asyncio.create_task(every(IDENTITY_SECONDS, lambda: _renew(listener_tls, settings.tls, certificates, doors))),
@@ -279,9 +280,23 @@ async def _switch_table(table: CurrentTable) -> None:
         _log.error("the table in force stays: %s", table.load_error)
 
 
-async def _switch_contracts(contracts: CurrentContracts) -> None:
-    if await asyncio.to_thread(switch_contracts, contracts, _log):
-        await asyncio.to_thread(_warm, contracts)
+class _ContractSwitch:
+    """Puts contracts in force that were installed meanwhile, in a thread, however many ask at once."""
+
+    def __init__(self, contracts: CurrentContracts) -> None:
+        self._contracts = contracts
+        self._looking = asyncio.Lock()
+
+    async def look(self) -> None:
+        """Returns when what is installed is in force, and the first refusal by it will stall nobody."""
+        async with self._looking:
+            if await asyncio.to_thread(switch_contracts, self._contracts, _log):
+                await asyncio.to_thread(_warm, self._contracts)
+
+    async def look_again(self) -> None:
+        """The same, at the cost of one `stat` where nothing has changed."""
+        if self._contracts.has_changed() or self._looking.locked():
+            await self.look()
 
 
 async def _show_figures(

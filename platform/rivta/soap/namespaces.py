@@ -32,6 +32,9 @@ GET_LOGICAL_ADDRESSEES_BY_SERVICE_CONTRACT_2 = (
 PING_FOR_CONFIGURATION_1 = "urn:riv:itintegration:monitoring:PingForConfigurationResponder:1"
 GET_DIAGNOSIS_2 = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2"
 GET_CARE_CONTACTS_3 = "urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3"
+GET_DISPENSED_MEDICINES_1 = "urn:riv:se.apotekensservice:lf:GetDispensedMedicinesResponder:1"
+"""A contract of our own in the domain of the medication register, whose keeper has released others."""
 
 HEALTHCOND_DESCRIPTION_2 = "urn:riv:clinicalprocess:healthcond:description:2"
 LOGISTICS_3 = "urn:riv:clinicalprocess:logistics:logistics:3"
+MEDICATION_REGISTER_1 = "urn:riv:se.apotekensservice:lf:1"
