@@ -39,6 +39,8 @@ COMMANDS = {
     "contract": Lazy("rivta.cli.contract:command", "Show, install and compare contracts, and check messages."),
     "connect": Lazy("rivta.cli.connect:command", "Check an endpoint of your own before it is connected."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),
+    "record": Lazy("rivta.cli.record:command", "Make calls of the call log into test cases."),
+    "replay": Lazy("rivta.cli.replay:command", "Send test cases, and check and report the answers."),
     "log": Lazy("rivta.cli.log:command", "Search the call log, and tell the story of a call."),
     "config": Lazy("rivta.cli.config:command", "Show settings, check a settings file, take one over from VP."),
     "stub": Lazy("rivta.cli.stub:command", "See and steer the stub producers."),

@@ -277,7 +277,7 @@ class _Reader:
         if kind is None:
             if self._file.mistakes == mistakes:
                 known = ", ".join(_KINDS)
-                self._complain(node, f"no assertion: it has to have one of {known}")
+                self._complain(node, f"{', '.join(nodes) or 'this'} is no assertion: there are {known}")
             return None
         allowed = {kind, *_WITH.get(kind, ())}
         unknown = sorted(set(nodes) - allowed)

@@ -1,4 +1,4 @@
-"""From a case and the values of its variables to the bytes and headers that are sent. Reads files, opens nothing else."""
+"""From a case and the values of its variables to the bytes and headers that are sent. Reads files only."""
 
 from __future__ import annotations
 

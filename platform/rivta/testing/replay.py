@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -46,7 +46,7 @@ class Job:
 
 
 def plan(cases: Sequence[Case], rows: Sequence[Mapping[str, str]], settings: Mapping[str, str]) -> list[Job]:
-    """Every case for every row: all cases of a row, then the next. `settings` overrule rows, and these what cases say."""
+    """Every case for every row: all cases of a row, then the next. `settings` overrule rows, rows what cases say."""
     if not rows:
         return [Job(case, dict(case.variables) | dict(settings)) for case in cases]
     return [
@@ -134,6 +134,11 @@ def refusal(job: Job, message: str) -> Result:
     return Result(
         0, case.name, Outcome.REFUSED, case.title, job.row, case.contract, case.logical_address, message=message
     )
+
+
+def unreadable(name: str, problems: Sequence[Problem]) -> Result:
+    """The result of a case that cannot be read."""
+    return Result(0, name, Outcome.REFUSED, message="\n".join(map(str, problems)))
 
 
 class Replay:
@@ -251,8 +256,3 @@ class Replay:
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._began
-
-
-def count(jobs: Iterable[Job], pace: Pace) -> int:
-    """How many messages a run has."""
-    return sum(1 for _ in jobs) * pace.repeat
