@@ -14,12 +14,9 @@ from rivta.cli.progress import progress_bar
 from rivta.cli.times import PastTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rivta.cli.admin import AdminClient
     from rivta.router.record import CallRecord
 
-_PAGE = 1_000
 _SHOWN_REASONS = 5
 
 
@@ -53,6 +50,7 @@ def command(
     the same always by the same; where the platform has masked them, requests ask about ${patient}.
     """
     from rivta.cli.admin import AdminClient
+    from rivta.cli.logged import logged_calls
     from rivta.run.home import resolve
     from rivta.testing.case_writing import next_number, write_case
     from rivta.testing.persons import Persons
@@ -61,8 +59,9 @@ def command(
     found = resolve(home)
     client = AdminClient.of_platform(found, platform)
     identities = {one["hsa_id"].upper(): name for name, one in found.endpoints()["identities"].items()}
-    params = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()}
-    records = sorted(_calls(client, params, limit), key=lambda one: (datetime.fromisoformat(one.time), one.id))
+    records = sorted(
+        logged_calls(client, filters, limit=limit), key=lambda one: (datetime.fromisoformat(one.time), one.id)
+    )
     persons = Persons()
     hide = str if keep_personal_numbers else persons.hidden
     number, written, reasons = next_number(out), [], []
@@ -104,30 +103,6 @@ def _tell(out: Path, written: int, reasons: list[tuple[str, str]], replaced: int
         click.echo(f"left out: {len(reasons) - _SHOWN_REASONS} more", err=True)
     if reasons and not written:
         click.echo("a platform keeps messages with call_log.payload = true in its settings file", err=True)
-
-
-def _calls(client: AdminClient, params: dict[str, Any], limit: int) -> Iterator[CallRecord]:
-    """The newest calls, up to `limit`, a page at a time."""
-    from rivta.router.record import CallRecord
-
-    seen: set[str] = set()
-    while len(seen) < limit:
-        # One more than is new, since `until` is told again by those of the same instant as the last.
-        answer = client.get("/calls", params | {"limit": min(_PAGE, limit)})["calls"]
-        fresh = [CallRecord.from_fields(one) for one in answer if one["id"] not in seen]
-        for record in fresh[: limit - len(seen)]:
-            seen.add(record.id)
-            yield record
-        if not fresh or len(answer) < min(_PAGE, limit):
-            return
-        params = params | {"until": _just_after(fresh[-1].time)}
-
-
-def _just_after(time: str) -> str:
-    """`until` is not included: a microsecond later, so that calls of the same instant are not lost between pages."""
-    from datetime import timedelta
-
-    return (datetime.fromisoformat(time) + timedelta(microseconds=1)).isoformat()
 
 
 def _messages(client: AdminClient, record: CallRecord) -> tuple[str | None, str | None]:

@@ -58,7 +58,7 @@ _HOWS = ("equals", "matches", "contains", "exists")
 _BODY = ("contains", "lacks", "matches", "lacks_match")
 _VP_CODE = re.compile(r"VP\d{3}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OF_THE_TRANSPORT = frozenset(
+OF_THE_TRANSPORT = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "content-encoding", "expect"}
 )
 _MOST_HEADERS = 50
@@ -208,7 +208,7 @@ class _Reader:
             assert node is not None
             if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
                 self._complain(node, f"headers: {name!r} cannot stand in an HTTP request")
-            elif name.lower() in _OF_THE_TRANSPORT:
+            elif name.lower() in OF_THE_TRANSPORT:
                 self._complain(node, f"headers: {name} is set by the transport, and cannot be chosen")
         if len(found) > _MOST_HEADERS and node is not None:
             self._complain(node, f"headers: more than {_MOST_HEADERS}")
