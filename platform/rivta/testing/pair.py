@@ -142,6 +142,8 @@ def _rivta(*arguments: str) -> None:
 class Tester:
     """What one test does with the pair. `put_back` undoes what it changed."""
 
+    __test__ = False  # pytest takes whatever is called so for tests, where it is imported
+
     def __init__(self, pair: RunningPair) -> None:
         self.pair = pair
         self._undo: list[Callable[[], None]] = []

@@ -49,10 +49,10 @@ def case_of(
     body = _MASKED.sub("${patient}", request.replace("${", "$${")).encode()
     answer = _response(record, response, hide)
     message: dict[str, Any] = {
-        "name": f"{short_name(record.contract)} to {hide(record.logical_address or '-')}",
+        "name": " ".join(f"{short_name(record.contract)} to {hide(record.logical_address or '-')}".split()),
         "contract": record.contract,
-        "logical_address": hide(record.logical_address) if record.logical_address and _is_clean(record) else None,
-        "sender": record.sender,
+        "logical_address": _sayable(hide(record.logical_address or "")),
+        "sender": _sayable(record.sender),
         "identity": identities.get((record.sender or "").upper()),
         "profile": record.profile_in,
         "headers": _headers(record),
@@ -79,10 +79,9 @@ def name_of(record: CallRecord, number: int, hide: Callable[[str], str]) -> str:
     return folder_name("-".join(word for word in words if word))
 
 
-def _is_clean(record: CallRecord) -> bool:
-    """An address with blanks around it is sent as it was; beside it in YAML it could not stand."""
-    address = record.logical_address or ""
-    return address == address.strip() and address.isprintable()
+def _sayable(text: str | None) -> str | None:
+    """A text that may stand in `message.yaml`; one with blanks around it, or unprintable, is in the request alone."""
+    return text if text and text == text.strip() and text.isprintable() else None
 
 
 def _response(record: CallRecord, response: str | None, hide: Callable[[str], str]) -> str | None:
@@ -105,7 +104,9 @@ def _cannot_be_read(body: bytes) -> bool:
 
 def _headers(record: CallRecord) -> dict[str, str]:
     said = {ORIGINAL_CONSUMER: record.original_consumer, ACTING_ON_BEHALF_OF: record.acting_on_behalf_of}
-    return {name: value for name, value in said.items() if value and value != record.sender}
+    return {
+        name: value for name, value in said.items() if value is not None and _sayable(value) and value != record.sender
+    }
 
 
 def _assertions(record: CallRecord, response: str | None) -> list[dict[str, Any]]:

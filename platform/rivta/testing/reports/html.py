@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
@@ -23,6 +24,7 @@ MOST_ROWS = 3_000
 _MOST_POINTS = 2_000
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 960, 220, 56, 26, 10
 _STEPS_MS = (1, 10, 100, 1_000, 10_000, 100_000)
+_UNSHOWABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CLASS = {
     Outcome.PASSED: "passed",
     Outcome.FAILED: "failed",
@@ -51,7 +53,7 @@ def html_page(run: Run) -> str:
         _messages(run, listed),
         f"</main><script>{script}</script></body></html>",
     ]
-    return "\n".join(part for part in parts if part)
+    return _UNSHOWABLE.sub("\ufffd", "\n".join(part for part in parts if part))
 
 
 def _verdict(run: Run) -> str:
