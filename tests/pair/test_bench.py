@@ -202,7 +202,9 @@ def test_a_dry_run_tells_what_another_table_makes_of_cases_and_of_the_log(pair, 
     shutil.copytree(CHECKOUT / "routing", tmp_path / "routing")
     for file in (tmp_path / "routing" / "national").glob("*.yaml"):
         file.write_text(file.read_text().replace("SE165565594230-NPO", "SE1-OTHER"))
-    done = run_rivta("dry-run", str(calls), "--tables", str(tmp_path / "routing" / "national"), home=pair.home)
+    done = run_rivta(
+        "dry-run", "--strict", str(calls), "--tables", str(tmp_path / "routing" / "national"), home=pair.home
+    )
     assert (done.returncode, "lost" in done.stdout) == (1, True), done.stdout + done.stderr
 
 

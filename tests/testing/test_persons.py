@@ -61,13 +61,26 @@ def test_sex_and_kind_of_number_are_kept(one) -> None:
         "20261124120000",
         "2026-11-24T12:00:00",
         "1.2.752.129.2.1.3.1",
+        "SE2321000016-DS:20230105-7781",
+        "<id>note 20230105-7781</id>",
     ],
 )
 def test_test_numbers_and_what_is_no_personal_number_stay(text) -> None:
     assert Persons().hidden(text) == text
 
 
-@pytest.mark.parametrize("text", ["199001012387", "900101-A12B", "19450101T123", "9001010000", "900101+1234"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "199001012387",
+        "900101-A12B",
+        "19450101T123",
+        "9001010000",
+        "900101+1234",
+        "<id>20230105-7781</id>",
+        "SE1:199001010017",
+    ],
+)
 def test_wrong_check_digits_and_reserve_numbers_are_replaced_too(text) -> None:
     assert Persons().hidden(text) != text
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rivta.cli.admin import AdminClient
     from rivta.router.record import CallRecord
 
-_SHOWN_REASONS = 5
-
 
 @click.command(name="record", epilog="Example: rivta record --contract GetDiagnosis --since 10m --out recorded")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the cases.")
@@ -97,12 +95,11 @@ def _tell(out: Path, written: int, reasons: list[tuple[str, str]], replaced: int
 
     numbers = f", {replaced} personal number{'' if replaced == 1 else 's'} replaced by test numbers" if replaced else ""
     click.echo(f"{written} case{'' if written == 1 else 's'} in {out}{numbers}")
-    for id, reason in reasons[:_SHOWN_REASONS]:
-        click.echo(f"left out: {harmless(id)}: {reason}", err=True)
-    if len(reasons) > _SHOWN_REASONS:
-        click.echo(f"left out: {len(reasons) - _SHOWN_REASONS} more", err=True)
-    if reasons and not written:
-        click.echo("a platform keeps messages with call_log.payload = true in its settings file", err=True)
+    if reasons:
+        id, reason = reasons[0]
+        more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        hint = "" if written else "; a platform keeps messages with `up --keep-messages`, or call_log.payload = true"
+        click.echo(f"left out {harmless(id)}{more}: {reason}{hint}", err=True)
 
 
 def _messages(client: AdminClient, record: CallRecord) -> tuple[str | None, str | None]:

@@ -15,8 +15,11 @@ _NUMBER = re.compile(
     r"(?P<day>\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]|6[1-9]|[78]\d|9[01]))"
     r"(?P<sign>[-+]?)(?P<rest>[0-9A-Za-z]{4})(?![0-9A-Za-z])"
 )
-"""A personal, coordination (the day is 60 higher) or reserve number (with letters), of 10 or 12 characters. Rather too
-much than too little: what looks like one is taken for one, also where its check digit is wrong."""
+"""A personal, coordination (the day is 60 higher) or reserve number (with letters), of 10 or 12 characters."""
+
+_NEAR = 40
+"""Blanks that may stand around a value."""
+_ENDS_BEFORE, _BEGINS_AFTER = frozenset("<\"'\n"), frozenset(">\"'\n")
 
 _TEST_SERIES = ("238", "239", "980", "981")
 _TEST_PERSONS = frozenset({"1212121212"})
@@ -43,7 +46,7 @@ class Persons:
 
     def _other(self, found: re.Match[str]) -> str:
         number = (found["day"] + found["rest"]).upper()
-        if is_test_number(number):
+        if is_test_number(number) or not (_is_alone(found) or is_right(number)):
             return found[0]
         given = self._given.get(number)
         if given is None:
@@ -66,11 +69,24 @@ class Persons:
         return written + check_digit(written[2:])
 
 
+def _is_alone(found: re.Match[str]) -> bool:
+    """Whether it is all that an element or attribute holds: then it is taken for a number of a person whatever its
+    check digit is, and within a longer text, an id of a document, say, only where that is right."""
+    start, end = found.span()
+    before, after = found.string[max(start - _NEAR, 0) : start].rstrip(" "), found.string[end : end + _NEAR].lstrip(" ")
+    return (not before or before[-1] in _BEGINS_AFTER) and (not after or after[0] in _ENDS_BEFORE)
+
+
+def is_right(number: str) -> bool:
+    """Whether the last of ten digits is the check digit of the others."""
+    return number.isdigit() and check_digit(number[:9]) == number[9]
+
+
 def is_test_number(number: str) -> bool:
     """Whether ten digits are a number that is nobody's."""
     if number in _TEST_PERSONS:
         return True
-    return number.isdigit() and number[6:9] in _TEST_SERIES and check_digit(number[:9]) == number[9]
+    return number[6:9] in _TEST_SERIES and is_right(number)
 
 
 def check_digit(digits: str) -> str:
