@@ -95,7 +95,7 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def pair(short_folder: Path) -> Iterator[Pair]:
     """A running pair with two workers per platform, shared by every test of the run that asks for it."""
-    with running_pair(short_folder / "pair", "--port-base", "auto") as made:
+    with running_pair(short_folder / "pair", "--port-base", "auto", "--keep-messages") as made:
         yield made
 
 

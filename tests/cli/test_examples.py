@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from rivta.cli.main import COMMANDS, group
-from tests.support import CHECKOUT, Pair, run_rivta
+from tests.support import CHECKOUT, Pair, run_rivta, until
+from tests.testing.projects import project
 
 CHILDREN = {name for name, lazy in COMMANDS.items() if not lazy.help}
 NOT_RUN = {
@@ -70,6 +71,10 @@ def reader(pair: Pair, command_path: str, tmp_path: Path) -> dict[str, str]:
     """The environment of a reader's shell in `tmp_path`, where there is what the examples name."""
     shutil.copytree(CHECKOUT / "routing", tmp_path / "routing")
     shutil.copy(next((CHECKOUT / "contracts").rglob("GetDiagnosis_2.0.request.xml")), tmp_path / "request.xml")
+    (tmp_path / "cases" / "diagnosis").mkdir(parents=True)
+    run = run_rivta("contract", "sample", "GetDiagnosis", "--envelope", "--to", "SE2321000016-KS")
+    (tmp_path / "cases" / "diagnosis" / "request.xml").write_text(run.stdout)
+    (tmp_path / "project.xml").write_bytes(project())
     shutil.make_archive(
         str(tmp_path / "GetDiagnosis_2.0"),
         "zip",
@@ -118,6 +123,14 @@ def logged_call(pair: Pair) -> None:
 
 
 @pytest.fixture
+def kept_call(pair: Pair) -> None:
+    """A call whose messages were kept, in the call log."""
+    arguments = ("--contract", "GetDiagnosis", "--since", "5m", "--limit", "1", "--json")
+    run_rivta("call", "GetDiagnosis", "--to", "SE2321000016-KS", home=pair.home)
+    until(lambda: run_rivta("log", "search", *arguments, home=pair.home).stdout)
+
+
+@pytest.fixture
 def stub_as_before(pair: Pair) -> Iterator[None]:
     yield
     run_rivta("stub", "reset", "SE2321000016-KS", home=pair.home)
@@ -128,6 +141,7 @@ NEEDS = {
     "rivta contract add": "own_contracts",
     "rivta contract remove": "own_contracts",
     "rivta log show": "logged_call",
+    "rivta record": "kept_call",
     "rivta stub": "stub_as_before",
 }
 

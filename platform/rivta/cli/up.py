@@ -84,6 +84,11 @@ class Trusted(click.ParamType["TrustedFile"]):
     multiple=True,
     help="PEM file with the CA of real systems, and the file with its revocation list.  [default: nothing is revoked]",
 )
+@click.option(
+    "--keep-messages",
+    is_flag=True,
+    help="Keep requests and answers, with personal numbers, for `rivta record`: for test data only.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print endpoints.json when ready, not a table.")
 @click.option("--report-fd", type=int, hidden=True)
 def command(
@@ -95,6 +100,7 @@ def command(
     listen: str,
     names: tuple[str, ...],
     trusted: "tuple[TrustedFile, ...]",
+    keep_messages: bool,
     as_json: bool,
     report_fd: int | None,
 ) -> None:
@@ -114,6 +120,7 @@ def command(
         listen=listen.strip("[]"),
         names=names,
         trusted=trusted,
+        keep_messages=keep_messages,
     )
     if detach:
         _start_detached(folder, options, as_json=as_json)
@@ -193,6 +200,8 @@ def _arguments(home: "Home", options: "Options") -> list[str]:
     arguments += ["--listen", options.listen]
     for name in options.names:
         arguments += ["--name", name]
+    if options.keep_messages:
+        arguments.append("--keep-messages")
     for one in options.trusted:
         arguments += ["--trust", f"{one.authorities}:{one.crl}" if one.crl else str(one.authorities)]
     return arguments

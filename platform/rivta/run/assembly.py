@@ -65,6 +65,8 @@ class Options:
     """Further host names of this machine, for the certificates; the first one stands in WSDLs."""
     trusted: tuple[TrustedFile, ...] = ()
     """Authorities of real systems, beside the pair's own CA."""
+    keep_messages: bool = False
+    """Keep requests and answers as they are, to make test cases of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +302,8 @@ def _write_settings(
         "original_consumer": {"allowed": [one.hsa_id for one in world.platforms if one.key != platform.key]},
         "contracts": {"installed": home.contracts},
     }
+    if options.keep_messages:
+        content["call_log"] = {"payload": True, "payload_personal_numbers": True}
     file = home.settings_file(platform.key)
     file.parent.mkdir(mode=0o700, exist_ok=True)
     write_file(file, (_SETTINGS_HEADER + to_toml(content)).encode("utf-8"), mode=0o600)
