@@ -35,3 +35,5 @@ GET_CARE_CONTACTS_3 = "urn:riv:clinicalprocess:logistics:logistics:GetCareContac
 
 HEALTHCOND_DESCRIPTION_2 = "urn:riv:clinicalprocess:healthcond:description:2"
 LOGISTICS_3 = "urn:riv:clinicalprocess:logistics:logistics:3"
+GET_ACCESS_LOGS_FOR_PATIENT_1 = "urn:riv:ehr:log:querying:GetAccessLogsForPatientResponder:1"
+EHR_LOG_QUERYING_1 = "urn:riv:ehr:log:querying:1"

@@ -59,6 +59,9 @@ class Outcome(Enum):
     """Answered, and not shown: blocked, or about another patient."""
 
 
+EMERGENCY_ACCESS = "emergency"
+"""What an entry has as `consent` where an emergency stood in its place."""
+
 READ = (Outcome.SHOWN, Outcome.EMPTY)
 """Outcomes by which somebody has come to know something of the patient."""
 
