@@ -1,5 +1,6 @@
 """Signatures with a platform's own key, and checking them by its certificate."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from rivta.tls.contexts import TlsSetupError
 from rivta.tls.signing import key_id, signer, verifiers
 
-KEYS = {
+KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = {
     "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
 }

@@ -39,7 +39,7 @@ COMMANDS = {
     "contract": Lazy("rivta.cli.contract:command", "Show, install and compare contracts, and check messages."),
     "connect": Lazy("rivta.cli.connect:command", "Check an endpoint of your own before it is connected."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),
-    "log": Lazy("rivta.cli.log:command", "Search the call log, and tell the story of a call."),
+    "log": Lazy("rivta.cli.log:command", "Search the call log; verify and follow up the access log."),
     "config": Lazy("rivta.cli.config:command", "Show settings, check a settings file, take one over from VP."),
     "stub": Lazy("rivta.cli.stub:command", "See and steer the stub producers."),
     "token": Lazy("rivta.cli.token:command", "Give and take the tokens of the admin API."),

@@ -118,13 +118,21 @@ class AccessLog:
         care_provider: str | None = None,
         correlation_id: str | None = None,
         about: Sequence[str] | None = None,
+        writer: str | None = None,
+        number: int | None = None,
         kinds: Sequence[Kind] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> list[StoredEntry]:
         """The entries that match everything given, oldest first, `since` included and `until` not."""
-        exact = {_e.patient: patient, _e.care_provider_id: care_provider, _e.correlation_id: correlation_id}
+        exact = {
+            _e.patient: patient,
+            _e.care_provider_id: care_provider,
+            _e.correlation_id: correlation_id,
+            _e.writer: writer,
+            _e.number: number,
+        }
         given = ((column, value) for column, value in exact.items() if value is not None)
         conditions: list[ColumnElement[bool]] = [column == value for column, value in given]
         if about is not None:

@@ -48,6 +48,8 @@ class Verification:
     """Entries whose presence and content a signed checkpoint attests."""
     covered_until: datetime | None = None
     """Time of the last checkpoint."""
+    attested: dict[str, int] = field(default_factory=dict)
+    """Number of the last entry of each writer that a checkpoint attests."""
     removed: int = 0
     """Entries that retention has taken away, as signed."""
     problems: list[Problem] = field(default_factory=list)
@@ -287,6 +289,7 @@ def _check_heads(signed: _Signed, present: Mapping[str, Head], found: Verificati
         removal = writer.removal
         gone = removal.last if removal else 0
         newest = max(writer.attested, default=0)
+        found.attested[name] = newest
         there = present[name].number if name in present else gone
         if there < newest:
             missing = newest - max(there, gone)
