@@ -380,8 +380,9 @@ def _print_verification(found: Verification) -> None:
         click.echo("no checkpoint has been signed: that nothing was cut off or set back is not proven")
     else:
         later = found.entries - found.covered
+        proven = "proven up to the checkpoint" if found.is_intact else "the last checkpoint is"
         click.echo(
-            f"proven up to the checkpoint of {_swedish(found.covered_until)}: {found.covered} entries"
+            f"{proven} of {_swedish(found.covered_until)}: {found.covered} entries"
             + (f"; {later} later ones are chained, and not signed yet" if later else "")
         )
 
