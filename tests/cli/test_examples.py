@@ -26,6 +26,7 @@ NOT_RUN = {
     "rivta bench": "a benchmark is no test",
     "rivta route rollback": "it pauses the publishing of the shared pair; tests/pair/test_publications.py does that",
     "rivta route approve": "it needs a proposal of somebody else; tests/run/test_admin_tables.py does that",
+    "rivta log review": "it needs a look; tests/cli/test_access_log.py does that",
     "rivta route withdraw": "it needs a proposal; tests/run/test_admin_tables.py does that",
 }
 """Commands whose example is only parsed, and why."""

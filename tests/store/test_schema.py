@@ -9,7 +9,8 @@ from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import StatementError
 
 from rivta.store import migrate, schema
-from rivta.store.engine import writing
+from rivta.store.engine import open_database, writing
+from rivta.store.kinds import KINDS, Kind
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,16 +22,26 @@ INSTANTS = st.builds(
 )
 
 
-def test_the_migrations_lead_to_the_schema_that_the_program_uses(database: Engine) -> None:
-    with database.connect() as connection:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_migrations_lead_to_the_schema_that_the_program_uses(database_url: str, kind: Kind) -> None:
+    engine = open_database(database_url, kind)
+    with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, schema.metadata) == []
+        assert compare_metadata(context, kind.metadata) == []
+    engine.dispose()
 
 
-def test_the_program_knows_every_migration() -> None:
-    revisions = [script.revision for script in migrate.scripts().walk_revisions()]
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_program_knows_every_migration(kind: Kind) -> None:
+    revisions = [script.revision for script in migrate.scripts(kind.migrations).walk_revisions()]
 
-    assert tuple(reversed(revisions)) == schema.REVISIONS
+    assert tuple(reversed(revisions)) == kind.revisions
+
+
+def test_no_two_kinds_of_database_have_a_revision_of_the_same_name() -> None:
+    revisions = [revision for kind in KINDS for revision in kind.revisions]
+
+    assert len(set(revisions)) == len(revisions)
 
 
 @given(time=INSTANTS)

@@ -1,4 +1,4 @@
-"""`rivta log`: what happened to calls, over both platforms."""
+"""`rivta log`: what happened to calls, over both platforms; and the log of looks at patients' data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import click
 
+from rivta.cli import access_log
 from rivta.cli.options import of_a_home
 from rivta.cli.terminal import harmless, harmless_json, harmless_lines
 from rivta.cli.times import PastTime
@@ -45,7 +46,17 @@ def _common_options(command: _Command) -> _Command:
 
 @click.group(name="log", epilog="Example: rivta log search --outcome failed --since 1h")
 def command() -> None:
-    """Search the call log."""
+    """Search the call log; verify and follow up the log of looks at patients' data."""
+
+
+for _of_the_access_log in (
+    access_log.verify,
+    access_log.proof,
+    access_log.looks,
+    access_log.sample,
+    access_log.review,
+):
+    command.add_command(_of_the_access_log)
 
 
 @command.command(epilog="Example: rivta log search --contract GetDiagnosis --to SE2321000016-KS --since 10m")

@@ -43,7 +43,7 @@ COMMANDS = {
     "replay": Lazy("rivta.cli.replay:command", "Send test cases, and check and report the answers."),
     "dry-run": Lazy("rivta.cli.dry_run:command", "Decide calls that were made by another table."),
     "import": Lazy("rivta.cli.import_:command", "Make test cases of other tools (SoapUI) into ours."),
-    "log": Lazy("rivta.cli.log:command", "Search the call log, and tell the story of a call."),
+    "log": Lazy("rivta.cli.log:command", "Search the call log; verify and follow up the access log."),
     "config": Lazy("rivta.cli.config:command", "Show settings, check a settings file, take one over from VP."),
     "stub": Lazy("rivta.cli.stub:command", "See and steer the stub producers."),
     "token": Lazy("rivta.cli.token:command", "Give and take the tokens of the admin API."),

@@ -27,11 +27,13 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.trail import AuditTrail
 from rivta.contracts.current import CurrentContracts
+from rivta.run.access_log import KeptAccessLog
 from rivta.run.admin import Kept, admin_application
 from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
+from rivta.run.services.access_logs import PatientLog, access_logs
 from rivta.run.services.catalogue import Catalogue
 from rivta.run.services.server import services
 from rivta.run.settings import Settings, is_of_this_machine
@@ -39,6 +41,8 @@ from rivta.run.status_pages import status_application
 from rivta.run.tak_pages import admit_by_certificate, tak_application, tak_routes
 from rivta.run.tokens import REFRESH_SECONDS, Tokens
 from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, ListenerTls, RevocationWatch
+from rivta.soap import namespaces
+from rivta.soap.service import Answer
 from rivta.store.engine import catch_up, open_when_possible
 from rivta.tls.signing import signer
 
@@ -67,6 +71,7 @@ async def _keep(settings: Settings, child: Child) -> None:
     _report(started)
     kept.table.check()
     catalogue = _catalogue(kept)
+    access_log = KeptAccessLog(settings, clock=_now)
     async with contextlib.AsyncExitStack() as stack:
         admin = admin_application(kept, token=tokens.check)
         admin.add_routes(tak_routes(catalogue))
@@ -75,13 +80,17 @@ async def _keep(settings: Settings, child: Child) -> None:
             pages = await asyncio.to_thread(status_application, kept, started)
             await _serve_pages(stack, pages, child.listeners["status"])
         tak = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
-        await _serve_services(stack, catalogue, child)
+        await _serve_services(stack, catalogue, _other_services(settings, access_log), child)
         workers_gone = asyncio.Event()
         collecting = asyncio.create_task(kept.collector.run(workers_gone))
         chores = [
             asyncio.create_task(every(_POLL_SECONDS, lambda: _publish(kept))),
             asyncio.create_task(every(REFRESH_SECONDS, lambda: asyncio.to_thread(tokens.refresh))),
             asyncio.create_task(every(_RETENTION_SECONDS, lambda: _retain(kept))),
+            asyncio.create_task(every(_RETENTION_SECONDS, lambda: asyncio.to_thread(access_log.retain))),
+            asyncio.create_task(
+                every(settings.access_log.checkpoint_seconds, lambda: asyncio.to_thread(access_log.sign))
+            ),
             asyncio.create_task(every(REVOCATION_SECONDS, kept.revocations.refresh)),
         ]
         if tak is not None:
@@ -95,6 +104,7 @@ async def _keep(settings: Settings, child: Child) -> None:
         # The supervisor stops the workers first, so this last pass finds everything they wrote.
         workers_gone.set()
         await collecting
+        await asyncio.to_thread(access_log.close)
     engine.dispose()
 
 
@@ -219,8 +229,16 @@ def _catalogue(kept: Kept) -> Catalogue:
     )
 
 
-async def _serve_services(stack: contextlib.AsyncExitStack, catalogue: Catalogue, child: Child) -> None:
-    server = services(catalogue)
+def _other_services(settings: Settings, access_log: KeptAccessLog) -> dict[str, Answer]:
+    """What the platform answers itself, beside its catalogue."""
+    patient_log = PatientLog(access_log.reports, _now, settings.access_log.patient_services)
+    return {namespaces.GET_ACCESS_LOGS_FOR_PATIENT_1: access_logs(patient_log)}
+
+
+async def _serve_services(
+    stack: contextlib.AsyncExitStack, catalogue: Catalogue, others: dict[str, Answer], child: Child
+) -> None:
+    server = services(catalogue, others)
     listening = await asyncio.get_running_loop().create_unix_server(
         server, sock=child.listeners["services"], backlog=BACKLOG
     )

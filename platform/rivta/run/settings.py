@@ -451,6 +451,28 @@ class CallLog(_Section):
     )
 
 
+class AccessLogSettings(_Section):
+    """Who has looked at which patient's data, in a database of its own."""
+
+    database: str | None = _key(
+        "SQLAlchemy URL of its database, which is no platform's; left out: access.sqlite in the state folder.", None
+    )
+    checkpoints: FilePath | None = _key(
+        "File with the log's signed heads, which is only appended to: keep copies on another machine. Left out: "
+        "access-checkpoints.jsonl in the state folder.",
+        None,
+    )
+    checkpoint_seconds: Seconds = _key("Time between two of them, when the log has grown.", 300.0, unit="seconds")
+    retention_years: Annotated[int, Field(ge=5, strict=True)] = _key(
+        "Age at which entries are taken away, at least 5 (HSLF-FS 2016:40 4 kap. 9 §).", 5, unit="years"
+    )
+    patient_services: tuple[Identifier, ...] = _key(
+        "HSA-ids of the consumers that have made sure who the patient is, and may read a patient's log with "
+        "GetAccessLogsForPatient; empty: all that have the permission.",
+        (),
+    )
+
+
 class OriginalConsumer(_Section):
     """Who may say on whose behalf it calls (x-rivta-original-serviceconsumer-hsaid)."""
 
@@ -629,6 +651,7 @@ class Settings(_Section):
     breaker: BreakerSettings = _key("Producers that are not asked for a while.", factory=BreakerSettings)
     producers: Producers = _key("Connections to producers.", factory=Producers)
     call_log: CallLog = _key("The record of every call.", factory=CallLog)
+    access_log: AccessLogSettings = _key("The record of every look at a patient's data.", factory=AccessLogSettings)
     original_consumer: OriginalConsumer = _key("Who may set the original consumer.", factory=OriginalConsumer)
     proxies: dict[Identifier, Proxy] = _key(
         "Proxies in front, by the HSA-id of the certificate that each shows. They call for their clients only.",
@@ -717,6 +740,16 @@ class Settings(_Section):
         """SQLAlchemy URL of the keeper's database."""
         return self.database.url or f"sqlite:///{self.platform.state / 'rivta.sqlite'}"
 
+    @property
+    def access_log_url(self) -> str:
+        """SQLAlchemy URL of the access log's database."""
+        return self.access_log.database or f"sqlite:///{self.platform.state / 'access.sqlite'}"
+
+    @property
+    def access_checkpoints(self) -> Path:
+        """File with the access log's signed heads."""
+        return self.access_log.checkpoints or self.platform.state / "access-checkpoints.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -784,7 +817,7 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(key, "", _unknown_key(location))
     if detail["type"] == "missing":
         return Problem(key, "", "missing: it is mandatory")
-    value = "" if key.startswith("database.") else toml_value(detail["input"])
+    value = "" if key.startswith("database.") or key == "access_log.database" else toml_value(detail["input"])
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return Problem(key, value, f"expected {message.replace('String should match pattern', 'text that matches')}")
 

@@ -38,3 +38,5 @@ GET_DISPENSED_MEDICINES_1 = "urn:riv:se.apotekensservice:lf:GetDispensedMedicine
 HEALTHCOND_DESCRIPTION_2 = "urn:riv:clinicalprocess:healthcond:description:2"
 LOGISTICS_3 = "urn:riv:clinicalprocess:logistics:logistics:3"
 MEDICATION_REGISTER_1 = "urn:riv:se.apotekensservice:lf:1"
+GET_ACCESS_LOGS_FOR_PATIENT_1 = "urn:riv:ehr:log:querying:GetAccessLogsForPatientResponder:1"
+EHR_LOG_QUERYING_1 = "urn:riv:ehr:log:querying:1"

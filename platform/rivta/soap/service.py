@@ -108,10 +108,10 @@ def fault_envelope(fault: ServiceFault) -> etree._Element:
     """The envelope of `fault`. Characters that XML cannot hold become the replacement character."""
     element = etree.Element(_FAULT, nsmap={"soap": namespaces.SOAP_ENVELOPE})
     etree.SubElement(element, "faultcode").text = f"soap:{fault.side.value}"
-    etree.SubElement(element, "faultstring").text = _holdable(fault.text)
+    etree.SubElement(element, "faultstring").text = holdable(fault.text)
     if isinstance(fault.detail, str):
         detail = etree.SubElement(element, "detail")
-        etree.SubElement(detail, "message").text = _holdable(fault.detail)
+        etree.SubElement(detail, "message").text = holdable(fault.detail)
     elif fault.detail is not None:
         etree.SubElement(element, "detail").append(fault.detail)
     return envelope(element)
@@ -124,8 +124,9 @@ def envelope_bytes(root: etree._Element) -> bytes:
 
 def xml_text(text: str) -> str:
     """`text` as it stands in an element: escaped, and without characters that XML cannot hold."""
-    return escape(_holdable(text))
+    return escape(holdable(text))
 
 
-def _holdable(text: str) -> str:
+def holdable(text: str) -> str:
+    """`text` with the replacement character for what XML cannot hold."""
     return _NOT_XML.sub("\ufffd", text)

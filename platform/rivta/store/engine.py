@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from rivta.store import schema
+from rivta.store.kinds import PLATFORM, Kind, kind_with
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -39,8 +39,8 @@ class DatabaseUnusable(Exception):
     """The database cannot be opened; the message says what, where and what to do, and holds no password."""
 
 
-def open_database(url: str) -> Engine:
-    """The database at `url`, its schema brought up to what this program needs.
+def open_database(url: str, kind: Kind = PLATFORM) -> Engine:
+    """The database at `url`, which is of `kind`, its schema brought up to what this program needs.
 
     `sqlite:///<path>` (file and folder are made, readable by the owner only) or `postgresql+psycopg://user@host/name`.
     Raises DatabaseUnusable.
@@ -51,7 +51,7 @@ def open_database(url: str) -> Engine:
         _make_file(parsed)
     engine = _engine(parsed)
     try:
-        _bring_up_to_date(engine, place)
+        _bring_up_to_date(engine, place, kind)
     except DBAPIError as error:
         engine.dispose()
         raise DatabaseUnusable(f"cannot open database {place}: {_reason(error)}; {_advice(parsed, error)}") from error
@@ -61,14 +61,14 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-def open_when_possible(url: str) -> tuple[Engine, bool]:
+def open_when_possible(url: str, kind: Kind = PLATFORM) -> tuple[Engine, bool]:
     """The database at `url`, and whether it is open: of a PostgreSQL that cannot be reached, the engine alone.
 
     Then `catch_up` is to be called until it says True; meanwhile every statement fails. Raises DatabaseUnusable for
     everything that does not go away by itself.
     """
     try:
-        return open_database(url), True
+        return open_database(url, kind), True
     except DatabaseUnusable as error:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" or not isinstance(error.__cause__, OperationalError):
@@ -78,10 +78,10 @@ def open_when_possible(url: str) -> tuple[Engine, bool]:
         return _engine(parsed), False
 
 
-def catch_up(engine: Engine) -> bool:
+def catch_up(engine: Engine, kind: Kind = PLATFORM) -> bool:
     """Whether the database can be reached, its schema now being what this program needs. Raises DatabaseUnusable."""
     try:
-        _bring_up_to_date(engine, engine.url.render_as_string(hide_password=True))
+        _bring_up_to_date(engine, engine.url.render_as_string(hide_password=True), kind)
     except DBAPIError:
         return False
     return True
@@ -194,23 +194,24 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _bring_up_to_date(engine: Engine, place: str) -> None:
+def _bring_up_to_date(engine: Engine, place: str, kind: Kind) -> None:
     """Migrates when the schema is older; the check is one query, so that a warm start never imports Alembic."""
+    newest = kind.revisions[-1]
     with engine.connect() as connection:
         revision = _revision(connection)
-    if revision == schema.REVISIONS[-1]:
+    if revision == newest:
         return
-    _refuse_newer(revision, place)
+    _refuse_other(revision, place, kind)
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             # Held until the transaction ends; SQLite's write lock does the same there.
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         revision = _revision(connection)
-        _refuse_newer(revision, place)
-        if revision != schema.REVISIONS[-1]:
+        _refuse_other(revision, place, kind)
+        if revision != newest:
             from rivta.store.migrate import upgrade
 
-            upgrade(connection)
+            upgrade(connection, kind.migrations)
 
 
 def _revision(connection: Connection) -> str | None:
@@ -220,12 +221,17 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _refuse_newer(revision: str | None, place: str) -> None:
-    if revision is not None and revision not in schema.REVISIONS:
-        raise DatabaseUnusable(
-            f"database {place} has schema {revision}, newer than this program, which knows up to "
-            f"{schema.REVISIONS[-1]}: upgrade rivta, or restore the backup made before the upgrade"
-        )
+def _refuse_other(revision: str | None, place: str, kind: Kind) -> None:
+    """Refuses a database that is newer than this program, or holds something else."""
+    if revision is None or revision in kind.revisions:
+        return
+    other = kind_with(revision)
+    if other is not None:
+        raise DatabaseUnusable(f"database {place} is {other.name}, and {kind.name} is needed: give each its own")
+    raise DatabaseUnusable(
+        f"database {place} has schema {revision}, newer than this program, which knows up to "
+        f"{kind.revisions[-1]}: upgrade rivta, or restore the backup made before the upgrade"
+    )
 
 
 def _reason(error: DBAPIError) -> str:

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def scripts() -> ScriptDirectory:
-    """The migrations that come with the program."""
-    return ScriptDirectory(str(SCRIPTS))
+def scripts(folder: Path = SCRIPTS) -> ScriptDirectory:
+    """The migrations that come with the program: of the platform's database, or those in `folder`."""
+    return ScriptDirectory(str(folder))
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, folder: Path = SCRIPTS) -> None:
     """Brings the schema to the newest revision inside `connection`'s transaction: all of it, or nothing."""
-    directory = scripts()
+    directory = scripts(folder)
 
     def steps(revision: object, _context: MigrationContext) -> list[object]:
         return list(directory._upgrade_revs("head", revision))  # type: ignore[arg-type]

@@ -1,12 +1,16 @@
-"""Signatures with a platform's own key: that a publication is what this platform made of it."""
+"""Signatures with a platform's own key: that something is what this platform made of it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from rivta.tls.contexts import TlsSetupError
 
@@ -27,3 +31,50 @@ def signer(key: Path) -> Callable[[bytes], bytes]:
             return lambda data: loaded.sign(data, ec.ECDSA(hashes.SHA256()))
         case _:
             raise TlsSetupError(f"{key}: neither an RSA nor an elliptic-curve key; make one with `rivta cert issue`")
+
+
+def key_id(key: Path) -> str:
+    """By which a signature names the key in the PEM file `key`: SHA-256 of its public half, hexadecimal.
+
+    Raises TlsSetupError when the file cannot be used.
+    """
+    try:
+        loaded = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise TlsSetupError(f"{key}: no private key that can be read: {error}") from error
+    return _id_of(loaded.public_key())
+
+
+def verifiers(certificates: Path) -> dict[str, Callable[[bytes, bytes], bool]]:
+    """For each certificate in a PEM file, by the id of its key: whether (data, signature) is signed with that key.
+
+    Raises TlsSetupError when the file holds no certificates.
+    """
+    try:
+        loaded = x509.load_pem_x509_certificates(certificates.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsSetupError(f"{certificates}: no certificates that can be read: {error}") from error
+    keys = [certificate.public_key() for certificate in loaded]
+    return {_id_of(key): _verifier(key) for key in keys}
+
+
+def _id_of(key: PublicKeyTypes) -> str:
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def _verifier(key: PublicKeyTypes) -> Callable[[bytes, bytes], bool]:
+    def is_signed(data: bytes, signature: bytes) -> bool:
+        try:
+            match key:
+                case rsa.RSAPublicKey():
+                    key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+                case ec.EllipticCurvePublicKey():
+                    key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+                case _:
+                    return False
+        except InvalidSignature:
+            return False
+        return True
+
+    return is_signed

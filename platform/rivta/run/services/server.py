@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from wsgiref.types import WSGIApplication
 
@@ -27,6 +28,7 @@ _log = logging.getLogger("rivta.run.services")
 _THREADS = 4
 _UNREAD_SECONDS = 60.0
 """A reader that takes nothing of a long answer for so long is cut off."""
+NO_OTHERS: Mapping[str, Answer] = {}
 
 
 def answers(catalogue: Catalogue) -> dict[str, Answer]:
@@ -43,12 +45,19 @@ def answers(catalogue: Catalogue) -> dict[str, Answer]:
 
 
 def application(
-    catalogue: Catalogue, *, documents: Documents | None = None, max_bytes: int = DEFAULT_MAX_BYTES
+    catalogue: Catalogue,
+    *,
+    others: Mapping[str, Answer] = NO_OTHERS,
+    documents: Documents | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> WSGIApplication:
-    """The services. None needs a logical address, and requests are not validated: they have faults of their own."""
+    """The catalogue's services and `others`, by their contracts' namespaces.
+
+    None needs a logical address, and requests are not validated: they have faults of their own.
+    """
     served = [
         soap_application(catalogue.contracts.find(namespace), answer, address_required=False)
-        for namespace, answer in answers(catalogue).items()
+        for namespace, answer in (answers(catalogue) | dict(others)).items()
     ]
     return dispatcher(served, documents=documents, max_bytes=max_bytes)
 
@@ -98,9 +107,9 @@ class Bridge:
                 incoming.transport.abort()  # type: ignore[union-attr]
 
 
-def services(catalogue: Catalogue) -> web.Server:
+def services(catalogue: Catalogue, others: Mapping[str, Answer] = NO_OTHERS) -> web.Server:
     """The services behind the platform's Unix socket; calls reach them as ordinary routes."""
-    bridge = Bridge(application(catalogue))
+    bridge = Bridge(application(catalogue, others=others))
 
     async def answer(incoming: web.BaseRequest) -> web.StreamResponse:
         body = await incoming.content.read()  # the router has kept its length within the limit
