@@ -30,6 +30,14 @@ GET_LOGICAL_ADDRESSEES_BY_SERVICE_CONTRACT_2 = (
     "urn:riv:infrastructure:itintegration:registry:GetLogicalAddresseesByServiceContractResponder:2"
 )
 PING_FOR_CONFIGURATION_1 = "urn:riv:itintegration:monitoring:PingForConfigurationResponder:1"
+ENGAGEMENT_INDEX_1 = "urn:riv:itintegration:engagementindex:1"
+"""The types of the engagement index."""
+UPDATE_1 = "urn:riv:itintegration:engagementindex:UpdateResponder:1"
+PROCESS_NOTIFICATION_1 = "urn:riv:itintegration:engagementindex:ProcessNotificationResponder:1"
+FIND_CONTENT_1 = "urn:riv:itintegration:engagementindex:FindContentResponder:1"
+GET_UPDATES_1 = "urn:riv:itintegration:engagementindex:GetUpdatesResponder:1"
+NOTIFICATION_PATH = "urn:rivta:notification:1"
+"""Ours: in a notification, the indexes that have had it."""
 GET_DIAGNOSIS_2 = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2"
 GET_CARE_CONTACTS_3 = "urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3"
 
