@@ -100,7 +100,7 @@ class StubProducer:
             namespaces.GET_DIAGNOSIS_2: self.diagnoses,
             namespaces.GET_CARE_CONTACTS_3: self.care_contacts,
         }
-        return {namespace: known[namespace] for namespace in self.producer.contracts}
+        return {namespace: known[namespace] for namespace in self.producer.contracts if namespace in known}
 
     def ping(self, call: Call) -> etree._Element:
         """PingForConfiguration 1.0."""

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from producers_stub.behaviours import Setting
 from rivta.soap import namespaces
-from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress
+from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, short_name
 
 FOLDER = Path(__file__).resolve().parent
 
-CONTRACTS = tuple(
+JOURNAL_CONTRACTS = tuple(
     map(
         ContractNamespace,
-        (namespaces.PING_FOR_CONFIGURATION_1, namespaces.GET_DIAGNOSIS_2, namespaces.GET_CARE_CONTACTS_3),
+        (
+            namespaces.GET_ALERT_INFORMATION_2,
+            namespaces.GET_CARE_CONTACTS_2,
+            namespaces.GET_CARE_CONTACTS_3,
+            namespaces.GET_CARE_DOCUMENTATION_2,
+            namespaces.GET_DIAGNOSIS_2,
+            namespaces.GET_LABORATORY_ORDER_OUTCOME_3,
+            namespaces.GET_LABORATORY_ORDER_OUTCOME_4,
+            namespaces.GET_MEDICATION_HISTORY_2,
+            namespaces.GET_VACCINATION_HISTORY_2,
+        ),
     )
 )
-"""What every stub producer answers from its journal; any other contract that is known it answers by sample."""
+"""The contracts that can be answered from a journal; which of them a producer does answer so is in world.toml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Platform:
     name: str
     """Its name on the wire, in faults."""
     title: str
+    aggregation_address: LogicalAddress
+    """Logical address of its engagement index and of its aggregating services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,8 @@ class Producer:
     platform: str
     """Key of the platform that it is connected to, at least."""
     addresses: tuple[StubAddress, ...]
-    contracts: tuple[ContractNamespace, ...] = CONTRACTS
+    contracts: tuple[ContractNamespace, ...]
+    """What it answers itself, from its journal or about itself; any other installed contract it answers by sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class World:
             world = cls(
                 platforms=tuple(_platform(key, row) for key, row in content["platforms"].items()),
                 identities=tuple(_identity(name, row) for name, row in content["identities"].items()),
-                producers=tuple(_producer(row) for row in content["producers"]),
+                producers=tuple(_producer(row, content["versions"]) for row in content["producers"]),
                 patients=tuple(Patient(**row) for row in content["patients"]),
             )
         except KeyError as error:
@@ -114,21 +127,36 @@ class World:
 
 
 def _platform(key: str, row: Mapping[str, Any]) -> Platform:
-    return Platform(key=key, hsa_id=HsaId(row["hsa_id"]), name=row["name"], title=row["title"])
+    return Platform(
+        key=key,
+        hsa_id=HsaId(row["hsa_id"]),
+        name=row["name"],
+        title=row["title"],
+        aggregation_address=LogicalAddress(row["aggregation_address"]),
+    )
 
 
 def _identity(name: str, row: Mapping[str, Any]) -> Identity:
     return Identity(name=name, hsa_id=HsaId(row["hsa_id"]), title=row["title"])
 
 
-def _producer(row: Mapping[str, Any]) -> Producer:
+def _producer(row: Mapping[str, Any], versions: Mapping[str, Sequence[str]]) -> Producer:
     return Producer(
         name=row["name"],
         hsa_id=HsaId(row["hsa_id"]),
         title=row["title"],
         platform=row["platform"],
         addresses=tuple(_address(one, row["platform"]) for one in row["addresses"]),
+        contracts=(ContractNamespace(namespaces.PING_FOR_CONFIGURATION_1), *_contracts(row, versions)),
     )
+
+
+def _contracts(row: Mapping[str, Any], versions: Mapping[str, Sequence[str]]) -> Iterator[ContractNamespace]:
+    known = {short_name(one): one for one in JOURNAL_CONTRACTS}
+    for name in versions[row["versions"]]:
+        if name not in known:
+            raise ValueError(f"versions {row['versions']}: {name!r} is not one of {', '.join(known)}")
+        yield known[name]
 
 
 def _address(row: Mapping[str, Any], platform: str) -> StubAddress:

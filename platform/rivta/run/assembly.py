@@ -28,8 +28,10 @@ _log = logging.getLogger("rivta.run.assembly")
 PRODUCER_SECONDS = {"national": 27.0, "regional": 25.0}
 """Timeouts nest: the national platform waits longer than the regional one that it waits for."""
 
-_OWN_SERVICES = ("monitoring", "catalogue")
-"""Variables of the tables for what a platform answers itself."""
+_OWN_SERVICES = ("monitoring", "catalogue", "index")
+"""Variables of the tables for what a platform's keeper answers."""
+_AGGREGATION = "aggregation:"
+"""Variable `aggregation`: what the worker that took the call answers itself."""
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"
@@ -295,7 +297,12 @@ def _write_settings(
             "hsa": tables.absolute() / "hsa",
             "autopublish": True,
         },
-        "variables": {**urls.https, **urls.producers, **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key])},
+        "variables": {
+            **urls.https,
+            **urls.producers,
+            **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key]),
+            "aggregation": _AGGREGATION,
+        },
         "timeouts": {"producer_seconds": PRODUCER_SECONDS[platform.key]},
         "original_consumer": {"allowed": [one.hsa_id for one in world.platforms if one.key != platform.key]},
         "contracts": {"installed": home.contracts},
