@@ -567,6 +567,32 @@ class Database(_Section):
     )
 
 
+class IndexSettings(_Section):
+    """The engagement index."""
+
+    hsa_id: str = _key(
+        "HSA-id of the index: its logical address, and the owner of what is reported to it; empty: the platform's.",
+        "",
+        vp="ei.hsa.id",
+    )
+    alternative_hsa_ids: tuple[Identifier, ...] = _key(
+        "Other logical addresses that an Update may have.", (), vp="ei.alternative.hsa.id"
+    )
+    reserved: tuple[Identifier, ...] = _key(
+        "HSA-ids that no engagement may point at, beside those of the index itself: what would have the platform call "
+        "itself.",
+        (),
+        vp="update-notification.not.allowed.hsaid.list",
+    )
+    attempts: Count = _key("Tries to deliver a notification before it is a dead letter.", 12)
+    delay_seconds: Seconds = _key(
+        "Wait before the second; three times as long before each after it.", 1.0, unit="seconds"
+    )
+    most_delay_seconds: Seconds = _key("Longest wait between two tries.", 600.0, unit="seconds")
+    answer_seconds: Seconds = _key("Time for a subscriber to answer.", 60.0, unit="seconds")
+    persons_per_answer: Count = _key("Persons in one answer of GetUpdates; more come when asked again.", 500)
+
+
 class Contracts(_Section):
     """Contract schemas."""
 
@@ -624,6 +650,7 @@ class Settings(_Section):
     registry: _Registry = _key("How the catalogue's own services answer.", factory=_Registry)
     forwarded: Forwarded = _key("Where a proxy in front is reached.", factory=Forwarded)
     database: Database = _key("The keeper's database.", factory=Database)
+    index: IndexSettings = _key("The engagement index.", factory=IndexSettings)
     contracts: Contracts = _key("Contract schemas.", factory=Contracts)
     compat: _Compat = _key("The incumbent's ways on the wire, one by one.", factory=_Compat)
     insecure: _Insecure = _key("Weakened security, each by its own name.", factory=_Insecure)
@@ -671,6 +698,11 @@ class Settings(_Section):
     def registry_rules(self) -> RegistryRules:
         """The section `registry` as the catalogue's services read it."""
         return RegistryRules(**self.registry.model_dump())
+
+    @property
+    def index_id(self) -> str:
+        """HSA-id and logical address of the engagement index."""
+        return self.index.hsa_id or self.platform.hsa_id
 
     @property
     def insecure_switches(self) -> Insecure:
