@@ -78,6 +78,7 @@ def _through(hop: Hop, names: Mapping[str, str]) -> Iterator[str]:
         between = [f"{on_the_way:.1f} ms on the way"] if len(hop.onward) == 1 and record.producer_ms else []
         lines = [*_arrow([*_found(record), *between]), *_through(onward, names)]
         yield from lines if len(hop.onward) == 1 else (f"{_BRANCH}{line}" for line in lines)
+    yield from _sources(record)
     if not hop.onward:
         yield from _arrow(_found(record))
         yield _timed(f"  {record.producer_url or '-'}  (producer)", record.producer_ms)
@@ -117,6 +118,13 @@ def _violations(record: CallRecord) -> Iterator[str]:
         yield f"     {violation.message}, line {violation.line}: {violation.reason} ({violation.path})"
 
 
+def _sources(record: CallRecord) -> Iterator[str]:
+    """What an aggregate was made of."""
+    for one in record.sources:
+        found = f"{one.records} records" if one.status == "DataFromSource" else f"{one.code} {one.text}".rstrip()
+        yield _timed(f"     {one.source}: {one.status}, {found}", one.ms)
+
+
 def _arrow(notes: Sequence[str]) -> Iterator[str]:
     for note in notes or [""]:
         yield f"   │   {note}".rstrip()
@@ -138,4 +146,10 @@ def _start(record: CallRecord) -> datetime:
 
 def _leads_to(record: CallRecord, other: CallRecord) -> bool:
     ended = _start(record) + timedelta(milliseconds=record.elapsed_ms)
-    return other.sender == record.platform and _start(other) <= ended + _CLOCKS_DIFFER
+    return (other.sender == record.platform or _is_part_of(other, record)) and _start(other) <= ended + _CLOCKS_DIFFER
+
+
+def _is_part_of(record: CallRecord, aggregate: CallRecord) -> bool:
+    """Whether an aggregate may have asked by this call: its worker calls for its sender, inside the platform."""
+    asked = any(one.ms is not None and one.source == record.logical_address for one in aggregate.sources)
+    return asked and (record.platform, record.sender) == (aggregate.platform, aggregate.sender)

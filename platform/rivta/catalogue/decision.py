@@ -6,7 +6,6 @@ from enum import Enum
 
 from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, Profile
 
-
 IN_PROCESS = "aggregation:"
 """The URL of the service that a worker has in its own process: the aggregating one."""
 
@@ -42,7 +41,7 @@ class Route:
 
     @property
     def is_own_service(self) -> bool:
-        """Whether the platform itself is the producer: its keeper behind a Unix socket, or the worker that has the call."""
+        """Whether the platform itself is the producer: its keeper behind a Unix socket, or the worker that carries."""
         return self.url[:5].lower() == "unix:" or self.is_in_process
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from rivta.aggregation.service import Aggregation, WithAggregation
 from rivta.audit.metrics import WorkerMetrics, WorkerState
 from rivta.audit.payloads import PayloadWriter
 from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
@@ -25,6 +26,7 @@ from rivta.router.calling import Calling
 from rivta.router.client import ProducerClient
 from rivta.router.front import ContractDocuments, Forwarded, front
 from rivta.router.identify import Identify, Withdrawn, identify
+from rivta.router.large import Giants
 from rivta.router.limits import Limits
 from rivta.router.pipeline import Router
 from rivta.router.policy import Policy
@@ -34,7 +36,7 @@ from rivta.router.server import Listener, serve
 from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
-from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
+from rivta.run.router_settings import aggregation_rules_of, client_rules_of, identities_of, limits_of, policy_of
 from rivta.run.settings import Settings
 from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, OwnIdentity, RevocationWatch
 from rivta.tls.contexts import server_context
@@ -74,7 +76,16 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     producers = ProducerClient(identities, client_rules_of(settings))
     spool, payloads = _spool(settings, index), _payloads(settings)
     policy = policy_of(settings)
-    calling = Calling(policy, producers)
+    giants = Giants()
+    aggregation = Aggregation(
+        aggregation_rules_of(settings),
+        carry=lambda request: router.carry_to_its_end(request),
+        table=lambda: table.decisions,
+        limit=policy.in_flight_limit,
+        now=_now,
+        giants=giants,
+    )
+    calling = Calling(policy, WithAggregation(producers, aggregation.answer))
     router = Router(
         policy,
         table=lambda: table.decisions,
@@ -84,6 +95,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
         payloads=payloads,
+        giants=giants,
     )
     context = _context(settings)
     identity = OwnIdentity(settings.tls.certificate, settings.tls.key, (context,))

@@ -18,6 +18,8 @@ VAGVALSINFO_2 = "urn:skl:tp:vagvalsinfo:v2"
 XML_SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 PUBLICATION_FILE = "urn:rivta:publication:1"
 """Ours: the signed file that another platform can import."""
+AGGREGATION = "urn:rivta:aggregation:1"
+"""Ours: what an aggregate's header says beyond the standard, to those who may know."""
 
 GET_SUPPORTED_SERVICE_CONTRACTS_1 = "urn:riv:itintegration:registry:GetSupportedServiceContractsResponder:1"
 GET_SUPPORTED_SERVICE_CONTRACTS_2 = (
