@@ -28,6 +28,10 @@ _log = logging.getLogger("rivta.run.assembly")
 PRODUCER_SECONDS = {"national": 27.0, "regional": 25.0}
 """Timeouts nest: the national platform waits longer than the regional one that it waits for."""
 
+_PLATFORM_SECONDS = {"national": 27.0, "regional": 29.0}
+"""The regional platform waits longer for the national one, whose aggregates may have to wait for it."""
+_AGGREGATE_SECONDS = {"national": 28.0, "regional": 26.0}
+
 _OWN_SERVICES = ("monitoring", "catalogue", "index")
 """Variables of the tables for what a platform's keeper answers."""
 _AGGREGATION = "aggregation:"
@@ -303,7 +307,14 @@ def _write_settings(
             **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key]),
             "aggregation": _AGGREGATION,
         },
-        "timeouts": {"producer_seconds": PRODUCER_SECONDS[platform.key]},
+        "timeouts": {
+            "producer_seconds": PRODUCER_SECONDS[platform.key],
+            "platform_seconds": _PLATFORM_SECONDS[platform.key],
+        },
+        "aggregation": {
+            "address": platform.aggregation_address,
+            "deadline_seconds": _AGGREGATE_SECONDS[platform.key],
+        },
         "original_consumer": {"allowed": [one.hsa_id for one in world.platforms if one.key != platform.key]},
         "contracts": {"installed": home.contracts},
     }
