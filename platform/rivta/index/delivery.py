@@ -16,6 +16,7 @@ Send = Callable[[Notification], Awaitable[str]]
 
 _MOST_AT_ONCE = 4
 """Subscribers."""
+_GRACE_SECONDS = 1.0
 
 
 class Delivery:
@@ -47,7 +48,8 @@ class Delivery:
         self._loop.call_soon_threadsafe(self._wanted.set)
 
     async def run(self) -> None:
-        """Sends until it is cancelled; then the messages that are under way are finished first."""
+        """Sends until it is cancelled. What is under way then gets a moment; a message that is cut off is sent again
+        some day, which changes nothing where it was taken."""
         try:
             while True:
                 self._wanted.clear()
@@ -59,7 +61,11 @@ class Delivery:
                     continue
         finally:
             self._stopping = True
-            await asyncio.shield(asyncio.gather(*self._sending.values()))
+            if tasks := list(self._sending.values()):
+                _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
 
     async def _begin_due(self) -> None:
         try:

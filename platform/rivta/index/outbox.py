@@ -252,7 +252,7 @@ class Outbox:
                 _set_queue(connection, subscriber, next_attempt=None)
         return len(letters)
 
-    def discard(self, ids: Collection[int], now: datetime) -> int:
+    def discard(self, ids: Collection[int]) -> int:
         """Throws dead letters away; gives how many."""
         with writing(self._engine) as connection:
             found = [letter.id for letter in connection.execute(_dead(ids))]

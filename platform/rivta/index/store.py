@@ -63,7 +63,7 @@ class Count:
 
 
 class EngagementStore:
-    """The index of one platform. Every method blocks; OSError-like trouble is SQLAlchemy's DBAPIError."""
+    """The index of one platform. Every method blocks, and raises SQLAlchemyError when the database is away."""
 
     def __init__(
         self,
@@ -137,6 +137,8 @@ class EngagementStore:
         One that cannot, since two engagements have the same id, is dropped and told of in the log.
         """
         done = told = 0
+        if not self.inbox():
+            return 0
         subscribers = self._subscribers()
         while True:
             with writing(self._engine) as connection:

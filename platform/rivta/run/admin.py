@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
 
 import rivta
 from rivta.audit.call_log import CallLog
@@ -34,10 +35,12 @@ from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
 from rivta.contracts.current import CurrentContracts
 from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
+from rivta.run.admin_index import INDEX_PATHS, IndexApi
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
 from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
 from rivta.run.admin_tables import TABLE_PATHS, TablesApi
 from rivta.run.figures import all_figures, platform_expiries
+from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
 from rivta.run.tokens import Tokens
 from rivta.run.trust import RevocationWatch
@@ -61,6 +64,7 @@ class Kept:
     collector: Collector
     payloads: Payloads
     revocations: RevocationWatch
+    indexing: Indexing
     now: Callable[[], datetime]
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever uses the autopublisher, which is for one at a time."""
@@ -106,6 +110,7 @@ _PATHS = (
     ApiPath("/tables/lint", "lint", "Mistakes in the draft as it was last read"),
     *TABLE_PATHS,
     *PREVIEW_PATHS,
+    *INDEX_PATHS,
     ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
     ApiPath("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     ApiPath(
@@ -123,10 +128,11 @@ def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Applicati
 
     `token` is the one there is, an admin's, or says whose a token is.
     """
-    api, tables, previews = _Api(kept), TablesApi(kept), PreviewApi(kept)
+    api = _Api(kept)
+    parts = ((TABLE_PATHS, TablesApi(kept)), (PREVIEW_PATHS, PreviewApi(kept)), (INDEX_PATHS, IndexApi(kept)))
     application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)
     for one in _PATHS:
-        serving = tables if one in TABLE_PATHS else previews if one in PREVIEW_PATHS else api
+        serving = next((part for paths, part in parts if one in paths), api)
         route = web.get if one.verb == "GET" else partial(web.route, one.verb)
         application.add_routes([route(one.path, getattr(serving, one.method))])
     return application
@@ -237,6 +243,7 @@ class _Api:
             "contracts": kept.contracts.problem,
             "call_log": kept.collector.failure,
             "revocation": kept.revocations.problem(),
+            "index": await asyncio.to_thread(self._index_problem),
             "certificate": await asyncio.to_thread(self._certificate_problem),
         }
 
@@ -258,6 +265,12 @@ class _Api:
             return None
         first = refused[0]
         return f"proposal {first['id']} by {first['author']} ({first['comment']}) was refused: {first['reason']}"
+
+    def _index_problem(self) -> str | None:
+        try:
+            return self._kept.indexing.problem()
+        except SQLAlchemyError:
+            return None  # told as that of the database
 
     def _certificate_problem(self) -> str | None:
         return expiry_problem(platform_expiries(self._kept.settings), self._kept.now())

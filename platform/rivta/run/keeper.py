@@ -31,6 +31,7 @@ from rivta.contracts.current import CurrentContracts
 from rivta.run.admin import Kept, admin_application
 from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
+from rivta.run.indexing import Indexing
 from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
 from rivta.run.services.catalogue import Catalogue
@@ -49,6 +50,7 @@ _log = logging.getLogger("rivta.run.keeper")
 _POLL_SECONDS = 0.15
 _RETENTION_SECONDS = 3600.0
 _CATCH_UP_SECONDS = 1.0
+_INBOX_SECONDS = 1.0
 
 
 def main(config: Path, child: Child) -> None:
@@ -77,7 +79,7 @@ async def _keep(settings: Settings, child: Child) -> None:
             pages = await asyncio.to_thread(status_application, kept, started)
             await _serve_pages(stack, pages, child.listeners["status"])
         identity = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
-        await _serve_services(stack, catalogue, child)
+        await _serve_services(stack, catalogue, kept.indexing, child)
         workers_gone = asyncio.Event()
         collecting = asyncio.create_task(kept.collector.run(workers_gone))
         chores = [
@@ -85,15 +87,18 @@ async def _keep(settings: Settings, child: Child) -> None:
             asyncio.create_task(every(REFRESH_SECONDS, lambda: asyncio.to_thread(tokens.refresh))),
             asyncio.create_task(every(_RETENTION_SECONDS, lambda: _retain(kept))),
             asyncio.create_task(every(REVOCATION_SECONDS, kept.revocations.refresh)),
+            asyncio.create_task(every(_INBOX_SECONDS, lambda: _empty_inbox(kept.indexing))),
         ]
+        notifying = asyncio.create_task(kept.indexing.delivery.run())
         if identity is not None:
             chores.append(asyncio.create_task(every(IDENTITY_SECONDS, identity.refresh)))
         if not is_open:
             chores.append(asyncio.create_task(_catch_up(engine)))
         child.ready()
         await child.stopped()
-        for chore in chores:
+        for chore in (*chores, notifying):
             chore.cancel()
+        await asyncio.wait((notifying,))
         # The supervisor stops the workers first, so this last pass finds everything they wrote.
         workers_gone.set()
         await collecting
@@ -105,11 +110,12 @@ def _kept(settings: Settings, engine: Engine) -> Kept:
     contracts = CurrentContracts(settings.contracts.installed)
     publications, hsa_versions = Publications(engine, signer(settings.tls.key)), HsaVersions(engine)
     autopublisher = _autopublisher(settings, contracts, publications, hsa_versions)
+    table = CurrentTable(state / "tables")
     return Kept(
         settings=settings,
         started=_now(),
         contracts=contracts,
-        table=CurrentTable(state / "tables"),
+        table=table,
         publications=publications,
         hsa_versions=hsa_versions,
         autopublisher=autopublisher,
@@ -128,6 +134,7 @@ def _kept(settings: Settings, engine: Engine) -> Kept:
         collector=Collector(state / "spool", engine, clock=_now, mirrors=[_ecs_file(settings)]),
         payloads=Payloads(state / "payload"),
         revocations=RevocationWatch.of(settings.tls, clock=_now, accepts_doubt=False),
+        indexing=Indexing.of(settings, engine, lambda: table.table, now=_now),
         now=_now,
     )
 
@@ -200,8 +207,10 @@ def _catalogue(kept: Kept) -> Catalogue:
     )
 
 
-async def _serve_services(stack: contextlib.AsyncExitStack, catalogue: Catalogue, child: Child) -> None:
-    server = services(catalogue)
+async def _serve_services(
+    stack: contextlib.AsyncExitStack, catalogue: Catalogue, indexing: Indexing, child: Child
+) -> None:
+    server = services(catalogue, indexing.services)
     listening = await asyncio.get_running_loop().create_unix_server(
         server, sock=child.listeners["services"], backlog=BACKLOG
     )
@@ -248,6 +257,12 @@ def _report(result: Result) -> None:
         _log.error("%s: %s%s", result.state.value, result.message, "".join(f"\n  {one}" for one in result.errors))
     elif result.state is not State.UNCHANGED:
         _log.info("%s: %s", result.state.value, result.message)
+
+
+async def _empty_inbox(indexing: Indexing) -> None:
+    done = await asyncio.to_thread(indexing.store.empty_inbox)
+    if done:
+        _log.info("%d messages to the index, taken under its write lock, have taken effect", done)
 
 
 async def _retain(kept: Kept) -> None:

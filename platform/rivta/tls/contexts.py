@@ -18,6 +18,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 _WITHOUT_ALERT = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
 """Failures of a handshake for which OpenSSL has no alert, since whoever is there does not speak TLS."""
 
@@ -168,6 +171,20 @@ def client_context(
     elif certificate is not None or key is not None:
         raise TlsSetupError(f"{certificate or key}: a certificate and its key are given together, one is missing")
     _trust(context, trusted)
+    return context
+
+
+def own_door_context(*, certificate: Path, key: Path) -> ClientContext:
+    """A context for calls to this platform's own listener: whoever answers there has to show this very certificate.
+
+    So neither its host name nor its authority need be among what the platform trusts. Raises TlsSetupError.
+    """
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    _apply_policy(context)
+    context.check_hostname = False
+    load_identity(context, certificate=certificate, key=key)
+    leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    context.load_verify_locations(cadata=leaf.public_bytes(Encoding.DER))
     return context
 
 
