@@ -68,7 +68,6 @@ class IndexApi:
         subscribers = await asyncio.to_thread(indexing.subscriptions.current)
         return web.json_response(
             {
-                "hsa_id": indexing.identity.hsa_id,
                 "engagements": sum(one.number for one in found),
                 "kinds": [dataclasses.asdict(one) for one in found],
                 "subscribers": [
@@ -90,6 +89,7 @@ class IndexApi:
         inbox, locked = await asyncio.to_thread(_of_inbox, indexing.store)
         queues = await asyncio.to_thread(indexing.outbox.queues)
         return {
+            "hsa_id": indexing.identity.hsa_id,
             "settled": not (inbox or any(one.waiting for one in queues)),
             "taken": taken,
             "in_flight": in_flight,

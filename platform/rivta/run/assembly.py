@@ -311,6 +311,7 @@ def _write_settings(
             "producer_seconds": PRODUCER_SECONDS[platform.key],
             "platform_seconds": _PLATFORM_SECONDS[platform.key],
         },
+        "index": {"hsa_id": platform.aggregation_address},
         "aggregation": {
             "address": platform.aggregation_address,
             "deadline_seconds": _AGGREGATE_SECONDS[platform.key],

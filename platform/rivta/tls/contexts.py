@@ -18,9 +18,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 _WITHOUT_ALERT = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
 """Failures of a handshake for which OpenSSL has no alert, since whoever is there does not speak TLS."""
 
@@ -179,6 +176,9 @@ def own_door_context(*, certificate: Path, key: Path) -> ClientContext:
 
     So neither its host name nor its authority need be among what the platform trusts. Raises TlsSetupError.
     """
+    from cryptography import x509  # here, since the settings are read by whoever must not load it
+    from cryptography.hazmat.primitives.serialization import Encoding
+
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     _apply_policy(context)
     context.check_hostname = False
