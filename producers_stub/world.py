@@ -91,6 +91,15 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A care unit whose records a patient has had blocked for other care providers."""
+
+    patient: str
+    care_unit: HsaId
+    care_provider: HsaId
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything in it, in the order of the file (which gives the producers their ports)."""
 
@@ -98,6 +107,7 @@ class World:
     identities: tuple[Identity, ...]
     producers: tuple[Producer, ...]
     patients: tuple[Patient, ...]
+    blocks: tuple[Block, ...]
 
     @classmethod
     def load(cls, path: Path = FOLDER / "world.toml") -> World:
@@ -113,6 +123,7 @@ class World:
                 identities=tuple(_identity(name, row) for name, row in content["identities"].items()),
                 producers=tuple(_producer(row, content["versions"]) for row in content["producers"]),
                 patients=tuple(Patient(**row) for row in content["patients"]),
+                blocks=tuple(Block(**row) for row in content["blocks"]),
             )
         except KeyError as error:
             raise ValueError(f"{path}: {error} is missing") from error
