@@ -1,8 +1,11 @@
 """What a message does to the rows of an index, and what of it is announced: a pure function of both.
 
-The rules are the incumbent's, but for two of its weaknesses: changes take effect in the order that they came in (an
-addition after a deletion counts), and a notification is passed on only where it changed something, and never to an
-index that has had it, so that no ring of indexes sends a change round for ever.
+The rules are the incumbent's, but for two of its weaknesses. Changes take effect in the order that they came in: an
+addition after a deletion counts. And no ring of indexes sends a change round for ever: a change carries the indexes
+that have had it, and goes to none of them again; one that comes without, from an index of another make, is passed on
+only where it changed something here. (One that carries its path is passed on in any case. By each way through the
+indexes then come all changes to a row, in order, and each index ends with the last one; were those left out that change
+nothing here, a late one that came by another way could stay the last.)
 """
 
 from __future__ import annotations
@@ -117,24 +120,24 @@ def _update(rows: _Rows, one: Transaction, now: str) -> Transaction | None:
 
 
 def _notification(rows: _Rows, one: Transaction, own_id: str, now: str) -> Transaction | None:
-    """Of another index: what to announce, as it came, where it changed something here."""
+    """Of another index: what to pass on, as it came."""
     row = one.engagement
     before = rows.get(row)
+    own = _own(row, own_id)
     if one.delete:
         rows.drop(row)
-        return one if before is not None else None
-    own = _own(row, own_id)
-    if rows.get(own) is not None:
-        # Rule R5: who reports a row that was reported here takes it over. Its end here is not announced: two indexes
-        # that take the same row over from each other would end without it.
-        rows.drop(own)
-    if before is None:
-        rows.put(replace(row, creation_time=now, update_time=None))
-    elif before.most_recent_content != row.most_recent_content:
-        rows.put(replace(before, most_recent_content=row.most_recent_content, update_time=now))
+        changed = before is not None
     else:
-        return None
-    return one
+        if rows.get(own) is not None:
+            # Rule R5: who reports a row that was reported here takes it over. Its end here is not announced: two
+            # indexes that take the same row over from each other would end without it.
+            rows.drop(own)
+        if before is None:
+            rows.put(replace(row, creation_time=now, update_time=None))
+        elif before.most_recent_content != row.most_recent_content:
+            rows.put(replace(before, most_recent_content=row.most_recent_content, update_time=now))
+        changed = before is None or before.most_recent_content != row.most_recent_content
+    return one if changed or one.visited else None
 
 
 def _own(row: Engagement, own_id: str) -> Engagement:

@@ -85,8 +85,8 @@ class Subscriptions:
 
     def current(self) -> tuple[Subscriber, ...]:
         """Those to tell now. Blocking."""
-        table = self._table_in_force()
         try:
+            table = self._table_in_force()
             if table is None:
                 raise LookupError("no table is in force")
             found = subscribers_in(table, platform=self._platform, index=self._index, now=self._now())
