@@ -371,7 +371,7 @@ async def test_those_who_are_named_are_told_which_sources_were_left_out(worlds: 
     platform = worlds([*THREE, Found("SE1-NO")], permitted=["SE1-A", "SE1-B", "SE1-C"], filtered_shown_to={CONSUMER})
     answer = await platform.ask()
     (told,) = parse_xml(answer.body).iter(f"{{{namespaces.AGGREGATION}}}source")
-    assert dict(told.attrib) == {
+    assert {str(name): value for name, value in told.attrib.items()} == {
         "address": "SE1-NO",
         "logicalAddress": "SE1-NO",
         "reason": "FT logical address",

@@ -41,6 +41,18 @@ ADDRESS = LogicalAddress("5565594230")
 CONSUMER = "SE1-CONSUMER"
 PATIENT = samples.PATIENT
 DIAGNOSIS = ContractNamespace(namespaces.GET_DIAGNOSIS_2)
+CONTRACTS = (
+    namespaces.GET_ALERT_INFORMATION_2,
+    namespaces.GET_CARE_CONTACTS_2,
+    namespaces.GET_CARE_CONTACTS_3,
+    namespaces.GET_CARE_DOCUMENTATION_2,
+    namespaces.GET_DIAGNOSIS_2,
+    namespaces.GET_LABORATORY_ORDER_OUTCOME_3,
+    namespaces.GET_LABORATORY_ORDER_OUTCOME_4,
+    namespaces.GET_MEDICATION_HISTORY_2,
+    namespaces.GET_VACCINATION_HISTORY_2,
+)
+"""Those that are shipped, and aggregated about a patient's journal."""
 INDEX_URL = "unix:/run/index.sock"
 STATUS = f"{{{namespaces.INTEROPERABILITY_HEADERS}}}"
 
@@ -55,6 +67,9 @@ class Found:
     source_system: str = ""
     categorization: str = "dia"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source_system", self.source_system or self.logical_address)
+
     def xml(self) -> str:
         values = {
             "registeredResidentIdentification": PATIENT,
@@ -64,7 +79,7 @@ class Found:
             "businessObjectInstanceIdentifier": "NA",
             "clinicalProcessInterestId": "NA",
             "mostRecentContent": "20240311101500",
-            "sourceSystem": self.source_system or self.logical_address,
+            "sourceSystem": self.source_system,
             "creationTime": "20240311101500",
             "dataController": "SE2321000016",
         }
@@ -312,15 +327,12 @@ def _finding(hits: Sequence[Found]) -> Source:
 
 
 def question(contract: str = DIAGNOSIS, *, profile: Profile = Profile.RIVTABP21, source: str = "") -> bytes:
-    """A valid request to the aggregate, as the contract's sample but for the one source that it wants, if any."""
+    """A valid request to the aggregate about the patient, for one source only if that is named."""
     known = contracts().get(contract)
     assert known is not None
     payload = parse_xml(samples.request(known))
-    for one in list(payload):
-        if etree.QName(one).localname.lower().startswith("sourcesystem"):
-            one.text = source
-            if not source:
-                payload.remove(one)
+    if source:
+        etree.SubElement(payload, f"{{{contract}}}sourceSystemHSAId").text = source
     return samples.envelope(etree.tostring(payload), ADDRESS, profile)
 
 
