@@ -114,7 +114,7 @@ def _shipped() -> Mapping[str, Mapping[str, Any]]:
 def _service(contract: str, row: Mapping[str, Any]) -> Service:
     words = contract.split(":")
     if len(words) < 4 or not words[-2].endswith("Responder") or contract == short_name(contract):
-        raise ValueError(f"{contract}: expected the namespace of a contract, urn:riv:<domain>:<Name>Responder:<major>")
+        raise ValueError(f"{contract}: expected the namespace of a contract, which ends with :<Name>Responder:<major>")
     if unknown := [key for key in row if key not in _KEYS]:
         raise ValueError(f"{contract}: unknown key {unknown[0]}; known are {', '.join(_KEYS)}")
     if missing := [key for key in _MANDATORY if key not in row]:

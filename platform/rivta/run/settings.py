@@ -606,21 +606,18 @@ class Aggregation(_Section):
         "Logical address of the aggregating services: engagements that point at it are dropped. Left out: the "
         "platform's HSA-id.",
         None,
-        vp="agp.logicalAddress",
     )
     index_address: Identifier | None = _key(
         "Logical address of the engagement index; left out: that of the aggregating services.",
         None,
-        vp="ei.logicalAddress",
     )
     deadline_seconds: Seconds = _key(
         "Time for a whole aggregate, index included: what has come by then is answered.",
         28.0,
         unit="seconds",
-        vp="aggregate.timeout",
     )
     index_seconds: Seconds = _key("Of it, time for the index.", 20.0, unit="seconds")
-    source_seconds: Seconds = _key("Time for a source to answer.", 27.0, unit="seconds", vp="vp.defaultReceiveTimeout")
+    source_seconds: Seconds = _key("Time for a source to answer.", 27.0, unit="seconds")
     in_flight: Count = _key("Calls to sources that are under way for aggregates; more wait.", 2000, unit="calls")
     order: Literal["arrival", "source"] = _key(
         "Sources stand in the order in which they have answered, or in that of their addresses.", "arrival"

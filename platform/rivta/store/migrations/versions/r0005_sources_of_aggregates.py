@@ -10,7 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("calls", sa.Column("sources", sa.Text))
+    comment = "JSON array of RecordedSource; null where there are none"
+    op.add_column("calls", sa.Column("sources", sa.Text, comment=comment))
 
 
 def downgrade() -> None:
