@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rivta.tls.authority import Authority, Issued
-from rivta.tls.contexts import TlsSetupError, client_context, load_identity, server_context
+from rivta.tls.contexts import TlsSetupError, client_context, load_identity, own_door_context, server_context
 from rivta.tls.profiles import KeyKind
 from rivta.tls.sender import sender_from_certificate
 
@@ -459,3 +459,22 @@ def test_no_file_name_or_message_shows_a_key(server: Issued, client: Issued, aut
         server_context(certificate=server.certificate, key=client.key, trusted=authority.ca)
 
     assert client.key.read_text().splitlines()[1] not in str(refused.value)
+
+
+@pytest.mark.sockets
+class TestOwnDoor:
+    """A platform that calls its own listener is answered by nobody else."""
+
+    def test_whoever_shows_this_very_certificate_is_trusted_by_whatever_name(
+        self, authority: Authority, server: Issued
+    ) -> None:
+        listening = server_context(certificate=server.certificate, key=server.key, trusted=authority.ca)
+        calling = own_door_context(certificate=server.certificate, key=server.key)
+        assert meet(listening, calling, host="nobody.test").client_error is None
+
+    def test_another_certificate_of_the_same_authority_is_not(
+        self, authority: Authority, server: Issued, client: Issued
+    ) -> None:
+        listening = server_context(certificate=client.certificate, key=client.key, trusted=authority.ca)
+        calling = own_door_context(certificate=server.certificate, key=server.key)
+        assert "certificate verify failed" in str(meet(listening, calling, host="localhost").client_error)
