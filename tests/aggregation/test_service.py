@@ -8,6 +8,7 @@ import pytest
 
 from rivta.catalogue.hsa import HsaTree, Unit
 from rivta.router.deviations import Compat
+from rivta.router.load import Load, carry_with
 from rivta.router.messages import ProducerAnswer, ProducerFailure, Trouble
 from rivta.router.policy import Handling, Validation
 from rivta.soap import namespaces
@@ -354,7 +355,7 @@ async def test_a_source_that_may_not_be_called_is_left_out_without_a_word(
         answer = await platform.ask()
     assert b"SECRET" not in answer.body
     assert len(answered(answer)) == 3
-    assert "SE1-SECRET (FT logical address)" in caplog.text
+    assert "'SE1-SECRET' (FT logical address)" in caplog.text
     assert PATIENT not in caplog.text
     (recorded,) = [one for one in platform.record.sources if one.status == "Filtered"]
     assert (recorded.source, recorded.code, recorded.ms) == ("SE1-SECRET", "FT logical address", None)
@@ -469,7 +470,7 @@ async def test_the_record_of_an_aggregate_has_its_sources_and_theirs_its_correla
     found_sources = {one.source: (one.status, one.code, one.text, one.records) for one in platform.record.sources}
     assert found_sources == {
         "SE1-A": ("DataFromSource", "", "", 3),
-        "SE1-B": ("NoDataSynchFailed", "500", "Nej", 0),
+        "SE1-B": ("NoDataSynchFailed", "500", "a fault of the source", 0),
         "SE1-C": ("DataFromSource", "", "", 1),
     }
     assert all(one.ms is not None for one in platform.record.sources)
@@ -517,3 +518,26 @@ async def test_a_contract_of_an_installation_is_aggregated_by_its_row(worlds: Wo
     assert [(one.tag, one.text) for one in payload] == [(f"{{{contract}}}thing", "1")]
     assert b"categorization" not in platform.questions[0].body
     assert list(statuses(answer)) == ["SE1-A"]
+
+
+async def test_what_a_source_says_in_a_fault_is_told_to_the_consumer_and_not_recorded(worlds: Worlds) -> None:
+    platform = worlds(
+        THREE, {"SE1-A": lambda sent: fault(PATIENT), "SE1-B": lambda sent: fault(f"VP009 [X] {PATIENT}")}
+    )
+    told = statuses(await platform.ask())
+    assert told["SE1-A"].text == PATIENT
+    assert PATIENT not in platform.record.to_json()
+    assert {one.source: one.text for one in platform.record.sources if one.text} == {
+        "SE1-A": "a fault of the source",
+        "SE1-B": "VP009",
+    }
+
+
+async def test_short_answers_count_together_and_what_there_is_no_room_for_is_a_failed_source(worlds: Worlds) -> None:
+    load = Load(most=20_000)
+    carry_with(load.share(CONSUMER))
+    answer = await worlds(_many(20)).ask()
+    told = statuses(answer).values()
+    assert {one.code for one in told} == {None, "43000"}
+    assert len(answered(answer)) == sum(one.code is None for one in told)
+    assert all("as many long messages as it can" in (one.text or "") for one in told if one.code)

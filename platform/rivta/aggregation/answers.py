@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -20,6 +21,8 @@ _FAULT = f"{{{namespaces.SOAP_ENVELOPE}}}Fault"
 TIMED_OUT: Final = "504"
 OTHER: Final = "43000"
 """Codes of the incumbent for what is no fault: a source that was too slow, and anything else."""
+_CODE_OF_A_PLATFORM = re.compile(r"VP\d{3}\b")
+_ERROR_CODE = re.compile(r"[A-Z_]{1,40}")
 UNKNOWN: Final = "Unknown error"
 """The incumbent's text for a source that has not answered when the time of the whole aggregate is up."""
 
@@ -32,6 +35,13 @@ class Failure:
     text: str
     is_logical: bool = False
     """Whether the source has answered, and that it could not: ProcessingStatus then names it as the cause."""
+    private_text: str | None = None
+    """The text without words of the source, which may be about a patient, fit for logs; None: the text itself."""
+
+    @property
+    def recorded_text(self) -> str:
+        """What may stand in the call log."""
+        return self.text if self.private_text is None else self.private_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +106,9 @@ def _records(payload: etree._Element, tag: str) -> tuple[bytes, ...]:
 
 def _fault(fault: etree._Element, status: int) -> Failure:
     code = status if status >= HTTPStatus.BAD_REQUEST else HTTPStatus.INTERNAL_SERVER_ERROR
-    text = fault.findtext("faultstring") or "a fault without a text"
-    return Failure(str(int(code)), _repaired(text))
+    text = _repaired(fault.findtext("faultstring") or "a fault without a text")
+    of_a_platform = _CODE_OF_A_PLATFORM.match(text)
+    return Failure(str(int(code)), text, private_text=of_a_platform[0] if of_a_platform else "a fault of the source")
 
 
 def _repaired(text: str) -> str:
@@ -116,7 +127,13 @@ def _logical_error(payload: etree._Element) -> Failure | None:
     said = {etree.QName(one).localname: (one.text or "").strip() for one in result.iterchildren(etree.Element)}
     if said.get("resultCode") != "ERROR":
         return None
-    return Failure(said.get("errorCode") or "ERROR", said.get("message") or "resultCode ERROR", is_logical=True)
+    code = said.get("errorCode", "")
+    return Failure(
+        code if _ERROR_CODE.fullmatch(code) else "ERROR",
+        said.get("message") or "resultCode ERROR",
+        is_logical=True,
+        private_text="resultCode ERROR",
+    )
 
 
 def _content_type(answer: Answer) -> str:

@@ -61,7 +61,9 @@ def _recorded(answer: SourceAnswer) -> RecordedSource:
     ms = round(answer.milliseconds, 1)
     if answer.failure is None:
         return RecordedSource(answer.source, DATA, records=answer.number, ms=ms)
-    return RecordedSource(answer.source, NO_DATA, answer.failure.code, answer.failure.text[:_LONGEST_TEXT], ms=ms)
+    return RecordedSource(
+        answer.source, NO_DATA, answer.failure.code, answer.failure.recorded_text[:_LONGEST_TEXT], ms=ms
+    )
 
 
 def _about(filtered: Filtered) -> str:

@@ -36,6 +36,7 @@ from rivta.router.course import Ending
 from rivta.router.deviations import Compat
 from rivta.router.headers import CORRELATION_ID, ORIGINAL_CONSUMER, ROUTING_HISTORY, SEGMENTS, SENDER_ID
 from rivta.router.large import Giants, apart_if_large
+from rivta.router.load import COUNTED_BYTES, Overload, take
 from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, Request, Target
 from rivta.soap import namespaces
 from rivta.soap.charsets import charset_of, read_answer
@@ -226,11 +227,14 @@ class Aggregation:
     async def _ask(self, call: _Call, source: str, arrived: list[SourceAnswer]) -> None:
         """Adds what came of one source, unless there was no time to ask it."""
         service = call.service
-        body = call.request.to(source)
         async with self._place(call, service.contract, call.sender, source):
             began = time.perf_counter()
             usual, left = service.source_seconds or self._rules.source_seconds, _left(call)
             if left <= 0:
+                return
+            body = call.request.to(source)
+            if not _holds(len(body), counted=False):
+                arrived.append(SourceAnswer(source, (), Failure(OTHER, str(Overload()))))
                 return
             seconds = min(usual, left)
             ending = await self._carry(_request(call, body, service.contract, sender=call.sender, seconds=seconds))
@@ -241,6 +245,8 @@ class Aggregation:
 
     async def _read(self, answer: Answer, service: Service) -> Content:
         size = len(answer.body)
+        if not _holds(size, counted=True):
+            return Content(failure=Failure(OTHER, str(Overload())))
         async with self._giants.room_for(size):
             return await apart_if_large(
                 size, read_content, answer, service, logical_errors_fail=self._rules.logical_errors_fail
@@ -292,6 +298,18 @@ def _request(call: _Call, body: bytes, contract: ContractNamespace, *, sender: s
     )
 
 
+def _holds(size: int, *, counted: bool) -> bool:
+    """Whether there is room for that many bytes until the aggregate is answered. Of what producers send, the transport
+    counts long messages (`counted`), but an aggregate holds many short ones; of what is sent, nobody counts any."""
+    if (size > COUNTED_BYTES) is counted:
+        return True
+    try:
+        take(size)
+    except Overload:
+        return False
+    return True
+
+
 def _left(call: _Call) -> float:
     """Seconds that a call of the aggregate has."""
     return call.until - asyncio.get_running_loop().time() - _LAST_SECONDS
@@ -338,7 +356,7 @@ def _log_filtered(call: _Call, chosen: Plan) -> None:
     level = logging.INFO
     if any(one.reason is Reason.OWN_ADDRESS for one in chosen.filtered):
         level = logging.WARNING
-    listed = ", ".join(f"{one.source} ({one.reason.value})" for one in chosen.filtered[:_MOST_LOGGED])
+    listed = ", ".join(f"{one.source!r} ({one.reason.value})" for one in chosen.filtered[:_MOST_LOGGED])
     _log.log(
         level,
         "aggregate %s of %s for %s: %d sources asked, %d not: %s",
