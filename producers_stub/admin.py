@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,13 @@ from producers_stub.switchboard import Switchboard, UnknownAddress
 _MAX_BYTES = 64 * 1024
 
 
-def admin_application(switchboard: Switchboard, *, door: Sequence[Any]) -> web.Application:
+def admin_application(
+    switchboard: Switchboard, *, door: Sequence[Any], announced: Callable[[], Mapping[str, Any]] = dict
+) -> web.Application:
     """The API over `switchboard`, behind the middlewares in `door`: they let in only those who may, and say refusals.
+
+    `announced` tells as JSON what the producers have announced to the engagement indexes, and whether all of it was
+    taken.
 
     It refuses with aiohttp's HTTP exceptions, whose text is the explanation.
     """
@@ -36,6 +41,9 @@ def admin_application(switchboard: Switchboard, *, door: Sequence[Any]) -> web.A
         with _known_addresses_only():
             return web.json_response(switchboard.reset(request.match_info["address"]))
 
+    async def announcements(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(announced())
+
     async def health(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ok"})
 
@@ -43,6 +51,7 @@ def admin_application(switchboard: Switchboard, *, door: Sequence[Any]) -> web.A
     application.router.add_get("/stubs", show)
     application.router.add_put("/stubs/{address:.+}", change)
     application.router.add_delete("/stubs/{address:.+}", reset)
+    application.router.add_get("/announcements", announcements)
     application.router.add_get("/health/live", health)
     application.router.add_get("/health/ready", health)
     return application

@@ -22,6 +22,8 @@ class Behaviour(Enum):
     """HTTP 200 with an empty body."""
     INVALID = "invalid"
     """An answer that breaks the contract's schema."""
+    ERROR = "error"
+    """An answer that has an error code in it and no record."""
     CLOSE = "close"
     """The connection is closed without an answer."""
 

@@ -22,6 +22,8 @@ from aiohttp import web
 from lxml import etree
 
 from producers_stub.behaviours import Behaviour, Setting
+from producers_stub.nodes import append
+from producers_stub.questions import patient_of
 from producers_stub.switchboard import Switchboard
 from producers_stub.world import Producer
 from rivta.soap.head import read_head
@@ -64,8 +66,14 @@ class Front:
         if request.method != "POST":
             return _response(await self._answer(request, body, None))
         root = await self._parsed(body)
-        address = read_head(root).logical_address if root is not None else None
-        setting = self.switchboard.take(self.producer, address, _memorable(request), caller=_caller(request))
+        head = read_head(root) if root is not None else None
+        setting = self.switchboard.take(
+            self.producer,
+            head.logical_address if head is not None else None,
+            _memorable(request),
+            caller=_caller(request),
+            patient=patient_of(head.payload) if head is not None and head.payload is not None else "",
+        )
         if setting.seconds:
             await asyncio.sleep(setting.seconds)
         return await self._behave(setting, request, body, root)
@@ -78,6 +86,8 @@ class Front:
                 return _response(await self._answer(request, body, root))
             case Behaviour.INVALID:
                 return _response(spoiled(await self._answer(request, body, root)))
+            case Behaviour.ERROR:
+                return _response(with_error_code(await self._answer(request, body, root), setting.detail))
             case Behaviour.FAULT:
                 fault = ServiceFault("Internt fel i källsystemet.", detail=setting.detail)
                 return _response(HttpAnswer(500, _XML, envelope_bytes(fault_envelope(fault))))
@@ -148,6 +158,30 @@ def spoiled(answer: HttpAnswer) -> HttpAnswer:
         if stamp is not None:
             element.text = "{}-{}-{}T{}:{}:{}".format(*stamp.groups())
     payload.insert(0, etree.Element(f"{{{etree.QName(payload).namespace}}}notInTheContract"))
+    return HttpAnswer(answer.status, answer.headers, envelope_bytes(root))
+
+
+def with_error_code(answer: HttpAnswer, detail: str) -> HttpAnswer:
+    """`answer` made one of a producer that cannot tell: no record, and a result with an error code where it has one.
+
+    A fault is left as it is.
+    """
+    if answer.status != HTTPStatus.OK:
+        return answer
+    root = parse_xml(answer.body)
+    payload = read_head(root).payload
+    if payload is None:
+        return answer
+    for element in list(payload.iterchildren(etree.Element)):
+        if etree.QName(element).localname != "result":
+            payload.remove(element)
+            continue
+        code, *others = element.iterchildren(etree.Element)
+        inner = str(etree.QName(code).namespace)
+        code.text = "ERROR"
+        for other in others:
+            element.remove(other)
+        append(element, inner, [("errorCode", "INVALID_REQUEST"), ("logId", "stub"), ("message", detail)])
     return HttpAnswer(answer.status, answer.headers, envelope_bytes(root))
 
 

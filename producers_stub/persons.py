@@ -15,6 +15,13 @@ def is_coordination_number(person_id: str) -> bool:
     return int(person_id[6:8]) > _COORDINATION_DAYS
 
 
+def id_type_of(person_id: str) -> str:
+    """The kind of a person's id of the demo world; no birth date begins as Region Stockholm's reserve numbers do."""
+    if person_id.startswith("99"):
+        return RESERVE_NUMBER
+    return COORDINATION_NUMBER if is_coordination_number(person_id) else PERSONAL_NUMBER
+
+
 def problem_with_person_id(person_id: str, id_type: str) -> str | None:
     """What is wrong with a patient's id, or None. The text never quotes the id.
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from producers_stub.admin import admin_application
 from producers_stub.front import Front, open_door
-from producers_stub.switchboard import Switchboard
+from producers_stub.switchboard import Steered, Switchboard
 from producers_stub.world import Producer
 
 ADMIN = "admin"
@@ -33,6 +33,8 @@ class StubServer:
         *,
         application_of: Callable[[Producer], WSGIApplication],
         admin_door: Sequence[Any],
+        steered: Steered = lambda _patient, _address: None,
+        announced: Callable[[], Mapping[str, Any]] = dict,
         listeners: Mapping[str, socket.socket],
         tls: Mapping[str, ssl.SSLContext],
         backlog: int = 1024,
@@ -40,7 +42,7 @@ class StubServer:
     ) -> None:
         """`listeners` and `tls` have the producers' names; `listeners[ADMIN]` too. KeyError if one is missing.
 
-        `admin_door`: middlewares of the admin API, as `admin_application` wants them.
+        `admin_door` and `announced` are as `admin_application` wants them, `steered` as the switchboard does.
         """
         self._doors = [(producer, listeners[producer.name], tls[producer.name]) for producer in producers]
         self._admin = listeners[ADMIN]
@@ -49,7 +51,8 @@ class StubServer:
         self._backlog = backlog
         self._drain_seconds = drain_seconds
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stub")
-        self._switchboard = Switchboard(producers)
+        self._switchboard = Switchboard(producers, steered)
+        self._announced = announced
         self._runners: list[web.AppRunner] = []
 
     async def __aenter__(self) -> Self:
@@ -64,7 +67,8 @@ class StubServer:
                     drain_seconds=self._drain_seconds,
                 )
             )
-        admin = web.AppRunner(admin_application(self._switchboard, door=self._admin_door), access_log=None)
+        api = admin_application(self._switchboard, door=self._admin_door, announced=self._announced)
+        admin = web.AppRunner(api, access_log=None)
         await admin.setup()
         await web.SockSite(admin, self._admin).start()
         self._runners.append(admin)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from producers_stub.behaviours import Setting
 from producers_stub.world import Producer, StubAddress
 from rivta.soap.identifiers import LogicalAddress
+
+Steered = Callable[[str, str], Setting | None]
 
 
 @dataclass(slots=True)
@@ -18,6 +20,8 @@ class _Line:
     address: StubAddress
     producer: Producer
     setting: Setting
+    is_set: bool = False
+    """Whether a tester has set it."""
     calls: int = 0
     last_headers: Mapping[str, str] | None = None
     last_caller: str | None = None
@@ -44,8 +48,10 @@ class UnknownAddress(LookupError):
 class Switchboard:
     """Addresses are told apart without regard to case, as HSA-ids are. To be used from one thread."""
 
-    def __init__(self, producers: tuple[Producer, ...]) -> None:
+    def __init__(self, producers: tuple[Producer, ...], steered: Steered = lambda _patient, _address: None) -> None:
+        """`steered` says how an address behaves in calls about a patient, None for as in any other call."""
         self._producers = producers
+        self._steered = steered
         self._lines = {
             address.logical_address.upper(): _Line(address, producer, address.default)
             for producer in producers
@@ -60,11 +66,13 @@ class Switchboard:
         headers: Mapping[str, str],
         *,
         caller: str | None = None,
+        patient: str = "",
     ) -> Setting:
         """Counts a call to `producer` and says how to treat it. `headers` and `caller`, the HSA-id of the certificate
-        it was made with, are remembered; no payload is ever given.
+        it was made with, are remembered; `patient` is not, and no payload is ever given.
 
-        An address that is not the producer's own (a unit below it, say, that was routed by its parent) is normal.
+        What a tester has set comes before what goes for the patient. An address that is not the producer's own (a unit
+        below it, say, that was routed by its parent) is normal.
         """
         line = self._lines.get((address or "").strip().upper())
         if line is None or line.producer.name != producer.name:
@@ -74,20 +82,24 @@ class Switchboard:
         line.last_headers = headers
         line.last_caller = caller
         setting = line.setting
-        if setting.calls is not None:
-            line.setting = replace(setting, calls=setting.calls - 1) if setting.calls > 1 else line.address.default
+        if not line.is_set:
+            return self._steered(patient, line.address.logical_address) or setting
+        if setting.calls == 1:
+            line.setting, line.is_set = line.address.default, False
+        elif setting.calls is not None:
+            line.setting = replace(setting, calls=setting.calls - 1)
         return setting
 
     def set(self, address: str, setting: Setting) -> dict[str, Any]:
         """Makes `address` behave so from the next call on; its state after that. Raises UnknownAddress."""
         line = self._line(address)
-        line.setting = setting
+        line.setting, line.is_set = setting, True
         return line.to_json()
 
     def reset(self, address: str) -> dict[str, Any]:
         """Makes `address` behave as its default again; its state after that. Raises UnknownAddress."""
         line = self._line(address)
-        line.setting = line.address.default
+        line.setting, line.is_set = line.address.default, False
         return line.to_json()
 
     def describe(self) -> dict[str, Any]:

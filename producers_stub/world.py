@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from producers_stub.behaviours import Setting
 from rivta.soap import namespaces
-from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress
+from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, short_name
 
 FOLDER = Path(__file__).resolve().parent
 
-CONTRACTS = tuple(
+JOURNAL_CONTRACTS = tuple(
     map(
         ContractNamespace,
-        (namespaces.PING_FOR_CONFIGURATION_1, namespaces.GET_DIAGNOSIS_2, namespaces.GET_CARE_CONTACTS_3),
+        (
+            namespaces.GET_ALERT_INFORMATION_2,
+            namespaces.GET_CARE_CONTACTS_2,
+            namespaces.GET_CARE_CONTACTS_3,
+            namespaces.GET_CARE_DOCUMENTATION_2,
+            namespaces.GET_DIAGNOSIS_2,
+            namespaces.GET_LABORATORY_ORDER_OUTCOME_3,
+            namespaces.GET_LABORATORY_ORDER_OUTCOME_4,
+            namespaces.GET_MEDICATION_HISTORY_2,
+            namespaces.GET_VACCINATION_HISTORY_2,
+        ),
     )
 )
-"""What every stub producer answers from its journal; any other contract that is known it answers by sample."""
-MEDICATION_REGISTER_CONTRACTS = tuple(
-    map(ContractNamespace, (namespaces.PING_FOR_CONFIGURATION_1, namespaces.GET_DISPENSED_MEDICINES_1))
-)
-"""The same of the producer whose kind is `medication register`: it keeps no journal."""
-_CONTRACTS_OF = {"journal system": CONTRACTS, "medication register": MEDICATION_REGISTER_CONTRACTS}
+"""The contracts that can be answered from a journal; which of them a producer does answer so is in world.toml."""
+_ANSWERED = (*JOURNAL_CONTRACTS, ContractNamespace(namespaces.GET_DISPENSED_MEDICINES_1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Platform:
     name: str
     """Its name on the wire, in faults."""
     title: str
+    aggregation_address: LogicalAddress
+    """Logical address of its engagement index and of its aggregating services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Producer:
     platform: str
     """Key of the platform that it is connected to, at least."""
     addresses: tuple[StubAddress, ...]
-    contracts: tuple[ContractNamespace, ...] = CONTRACTS
+    contracts: tuple[ContractNamespace, ...]
+    """What it answers itself, from its journal or about itself; any other installed contract it answers by sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,15 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A care unit whose records a patient has had blocked for other care providers."""
+
+    patient: str
+    care_unit: HsaId
+    care_provider: HsaId
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything in it, in the order of the file (which gives the producers their ports)."""
 
@@ -90,6 +108,7 @@ class World:
     identities: tuple[Identity, ...]
     producers: tuple[Producer, ...]
     patients: tuple[Patient, ...]
+    blocks: tuple[Block, ...]
 
     @classmethod
     def load(cls, path: Path = FOLDER / "world.toml") -> World:
@@ -103,8 +122,9 @@ class World:
             world = cls(
                 platforms=tuple(_platform(key, row) for key, row in content["platforms"].items()),
                 identities=tuple(_identity(name, row) for name, row in content["identities"].items()),
-                producers=tuple(_producer(row) for row in content["producers"]),
+                producers=tuple(_producer(row, content["versions"]) for row in content["producers"]),
                 patients=tuple(Patient(**row) for row in content["patients"]),
+                blocks=tuple(Block(**row) for row in content["blocks"]),
             )
         except KeyError as error:
             raise ValueError(f"{path}: {error} is missing") from error
@@ -119,28 +139,36 @@ class World:
 
 
 def _platform(key: str, row: Mapping[str, Any]) -> Platform:
-    return Platform(key=key, hsa_id=HsaId(row["hsa_id"]), name=row["name"], title=row["title"])
+    return Platform(
+        key=key,
+        hsa_id=HsaId(row["hsa_id"]),
+        name=row["name"],
+        title=row["title"],
+        aggregation_address=LogicalAddress(row["aggregation_address"]),
+    )
 
 
 def _identity(name: str, row: Mapping[str, Any]) -> Identity:
     return Identity(name=name, hsa_id=HsaId(row["hsa_id"]), title=row["title"])
 
 
-def _producer(row: Mapping[str, Any]) -> Producer:
+def _producer(row: Mapping[str, Any], versions: Mapping[str, Sequence[str]]) -> Producer:
     return Producer(
         name=row["name"],
         hsa_id=HsaId(row["hsa_id"]),
         title=row["title"],
         platform=row["platform"],
         addresses=tuple(_address(one, row["platform"]) for one in row["addresses"]),
-        contracts=_contracts_of(row.get("kind", "journal system"), row["name"]),
+        contracts=(ContractNamespace(namespaces.PING_FOR_CONFIGURATION_1), *_contracts(row, versions)),
     )
 
 
-def _contracts_of(kind: str, producer: str) -> tuple[ContractNamespace, ...]:
-    if kind not in _CONTRACTS_OF:
-        raise ValueError(f"producer {producer}: kind {kind!r} is not one of {', '.join(_CONTRACTS_OF)}")
-    return _CONTRACTS_OF[kind]
+def _contracts(row: Mapping[str, Any], versions: Mapping[str, Sequence[str]]) -> Iterator[ContractNamespace]:
+    known = {short_name(one): one for one in _ANSWERED}
+    for name in versions[row["versions"]]:
+        if name not in known:
+            raise ValueError(f"versions {row['versions']}: {name!r} is not one of {', '.join(known)}")
+        yield known[name]
 
 
 def _address(row: Mapping[str, Any], platform: str) -> StubAddress:

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from rivta.audit.call_log import CallLog, RecordedGap, insert_acceptable_rows, insert_gaps, row_of
-from rivta.router.record import CallRecord, RecordedViolation
+from rivta.router.record import CallRecord, RecordedSource, RecordedViolation
 from rivta.store.engine import writing
 from tests.calls import DIAGNOSIS, NOON, REGIONAL, ROUTED, call
 
 CONTACTS = "urn:riv:clinicalprocess:logistics:logistics:GetCareContactsResponder:3"
 VIOLATION = RecordedViolation(message="request", line=12, path="/a/b[1]", reason="text of 5 letters is not a date")
+SOURCE = RecordedSource("SE2321000016-KS", "DataFromSource", records=2, ms=12.5)
+UNASKED = RecordedSource("SE2321000016-SÖS", "Filtered", "FT source system", "logical address X, VP007")
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ class TestInsert:
             ROUTED,
             detail="åäö €",
             violations=(VIOLATION, VIOLATION),
+            sources=(SOURCE, UNASKED),
             stored_request="r",
             stored_response="s",
             bytes_in=5_000_000_000,

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC
 
 from rivta.audit.story import Hop, hops, tell
-from rivta.router.record import RecordedViolation
+from rivta.router.record import CallRecord, RecordedSource, RecordedViolation
 from tests.calls import NATIONAL, REGIONAL, ROUTED, call
 
 NAMES = {NATIONAL: "national", REGIONAL: "regional"}
@@ -142,3 +142,37 @@ def test_a_call_that_came_after_the_first_had_ended_is_a_call_of_its_own() -> No
     later = replace(SECOND, time="2026-11-24T12:00:05+00:00")
 
     assert len(hops([FIRST, later])) == 2
+
+
+def aggregate_of_two() -> list[CallRecord]:
+    """An aggregate at the national platform: the index, a source that answered, and one that a region has refused."""
+    fine = RecordedSource("SE2321000255-SUS", "DataFromSource", records=2, ms=40.0)
+    failed = RecordedSource("SE2321000016-KS", "NoDataSynchFailed", "500", "VP009 Fel", ms=50.0)
+    unasked = RecordedSource("SE2321000131-SU", "Filtered", "FT source system")
+    consumer = "SE165565594230-NPO"
+    return [
+        call(0, logical_address="5565594230", producer_url="aggregation:", sources=(fine, failed, unasked), id="whole"),
+        call(1, logical_address="5565594230", contract="urn:x:FindContentResponder:1", sender=NATIONAL, id="index"),
+        call(2, logical_address=fine.source, sender=consumer, id="fine"),
+        call(2, logical_address=failed.source, sender=consumer, id="failed"),
+        call(3, logical_address=failed.source, sender=NATIONAL, platform=REGIONAL, outcome="VP009", id="region"),
+    ]
+
+
+def test_calls_of_an_aggregate_are_under_it_and_what_they_led_to_under_them():
+    times = {"elapsed_ms": 60_000.0, "producer_ms": 50_000.0}
+    (whole,) = hops([replace(record, **times) for record in aggregate_of_two()])
+    assert {one.record.id: [child.record.id for child in one.onward] for one in whole.onward} == {
+        "index": [],
+        "fine": [],
+        "failed": ["region"],
+    }
+
+
+def test_the_story_of_an_aggregate_lists_its_sources_and_tells_of_those_that_failed():
+    times = {"elapsed_ms": 60_000.0, "producer_ms": 50_000.0}
+    told = "\n".join(tell([replace(record, **times) for record in aggregate_of_two()], names={}))
+    assert "SE2321000255-SUS: 2 records" in told
+    assert "SE2321000131-SU: Filtered FT source system" in told
+    assert told.count("SE2321000255-SUS") == 1
+    assert "route SE2321000016-KS" in told

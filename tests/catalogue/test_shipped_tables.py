@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from producers_stub.world import World
+from producers_stub.world import JOURNAL_CONTRACTS, World
 from rivta import shipped
 from rivta.catalogue import content
 from rivta.catalogue.compile import compile_table
@@ -15,25 +15,28 @@ from rivta.catalogue.decision import Decision
 from rivta.catalogue.files import read_draft
 from rivta.catalogue.hsa import HsaTree, read_hsa
 from rivta.catalogue.lint import Report, Surroundings, check
+from rivta.catalogue.quirks import RegistryRules
+from rivta.catalogue.registry import logical_addressees
 from rivta.catalogue.table import Table
 from rivta.contracts.installed import Contracts
 from rivta.soap import namespaces
+from rivta.soap.identifiers import short_name
 from tests.catalogue.tables import NOW
 
 ROUTING = shipped.folder("routing")
 WORLD = World.load()
 NPO, JOURNAL, STRANGER = (identity.hsa_id for identity in WORLD.identities)
 NATIONAL, REGIONAL = (platform.hsa_id for platform in WORLD.platforms)
-CONTRACTS = (namespaces.GET_DIAGNOSIS_2, namespaces.GET_CARE_CONTACTS_3)
+COUNTRY = WORLD.platform("national").aggregation_address
+CONTRACTS = (namespaces.PING_FOR_CONFIGURATION_1, *JOURNAL_CONTRACTS)
 STOCKHOLM = [str(one.logical_address) for producer in WORLD.producers for one in producer.addresses if one.platform == "regional"]  # fmt: skip
 OTHERS = [str(one.logical_address) for producer in WORLD.producers for one in producer.addresses if one.platform == "national"]  # fmt: skip
 
 
 def variables() -> dict[str, str]:
     names = ("national", "regional", *(producer.name for producer in WORLD.producers))
-    return {name: f"https://{name}.test/" for name in names} | dict.fromkeys(
-        ("monitoring", "catalogue"), "unix:/run/services.sock"
-    )
+    own = dict.fromkeys(("monitoring", "catalogue", "index"), "unix:/run/services.sock")
+    return {name: f"https://{name}.test/" for name in names} | own | {"aggregation": "aggregation:"}
 
 
 def report(platform: str, hsa: HsaTree) -> Report:
@@ -72,14 +75,20 @@ def goes_to(table: Table, sender: str, address: str, contract: str = namespaces.
     return found.route.url if found.outcome.value == "routed" and found.route else found.outcome.value
 
 
-@pytest.mark.parametrize("contract", [*CONTRACTS, namespaces.PING_FOR_CONFIGURATION_1])
-def test_the_patient_overview_reaches_every_address_of_the_world(tables: dict[str, Table], contract: str) -> None:
-    for address in STOCKHOLM:
-        assert goes_to(tables["national"], NPO, address, contract) == "https://regional.test/"
+@pytest.mark.parametrize("contract", CONTRACTS, ids=short_name)
+def test_the_patient_overview_reaches_every_address_of_the_world_that_has_the_contract(
+    tables: dict[str, Table], contract: str
+) -> None:
     for producer in WORLD.producers:
         for one in producer.addresses:
-            sender = NATIONAL if one.platform == "regional" else NPO
-            assert goes_to(tables[one.platform], sender, one.logical_address, contract) == f"https://{producer.name}.test/"  # fmt: skip
+            found = goes_to(tables["national"], NPO, one.logical_address, contract)
+            if contract not in producer.contracts:
+                assert found in ("VP004", "VP007")
+            elif one.platform == "regional":
+                assert found == "https://regional.test/"
+                assert goes_to(tables["regional"], NATIONAL, one.logical_address, contract) == f"https://{producer.name}.test/"  # fmt: skip
+            else:
+                assert found == f"https://{producer.name}.test/"
 
 
 def test_the_journal_system_reaches_its_region_and_through_the_national_platform_the_others(
@@ -112,7 +121,7 @@ def test_addresses_show_what_they_are_named_for(tables: dict[str, Table]) -> Non
     assert goes_to(tables["national"], REGIONAL, "SE2321000016-LOOP") == "https://regional.test/"
     assert goes_to(tables["regional"], NATIONAL, "SE2321000016-LOOP") == "https://national.test/"
     before = datetime(2025, 6, 1, tzinfo=UTC)
-    found = decide(tables["national"], sender=NPO, contract=CONTRACTS[0], logical_address="SE2321000016-EXPIRED", now=before)  # fmt: skip
+    found = decide(tables["national"], sender=NPO, contract=namespaces.GET_DIAGNOSIS_2, logical_address="SE2321000016-EXPIRED", now=before)  # fmt: skip
     assert found.outcome.value == "routed"
 
 
@@ -132,3 +141,45 @@ def test_platforms_are_marked_so_that_the_correlation_id_crosses(tables: dict[st
         route = ask(table, sender, address).route
         assert route is not None
         assert route.platform
+
+
+@pytest.mark.parametrize("contract", JOURNAL_CONTRACTS, ids=short_name)
+def test_each_platform_aggregates_at_its_own_address(tables: dict[str, Table], contract: str) -> None:
+    assert goes_to(tables["national"], NPO, COUNTRY, contract) == "aggregation:"
+    assert goes_to(tables["regional"], JOURNAL, REGIONAL, contract) == "aggregation:"
+    assert goes_to(tables["regional"], JOURNAL, COUNTRY, contract) == "https://national.test/"
+    assert goes_to(tables["national"], REGIONAL, COUNTRY, contract) == "aggregation:"
+    assert goes_to(tables["national"], STRANGER, COUNTRY, contract) == "VP007"
+
+
+def test_the_aggregating_services_may_ask_their_own_index(tables: dict[str, Table]) -> None:
+    find = namespaces.FIND_CONTENT_1
+    assert goes_to(tables["national"], NATIONAL, COUNTRY, find) == "unix:/run/services.sock"
+    assert goes_to(tables["regional"], REGIONAL, REGIONAL, find) == "unix:/run/services.sock"
+
+
+def test_every_system_may_announce_what_it_has_at_the_index_that_it_is_connected_to(tables: dict[str, Table]) -> None:
+    addresses = {platform.key: platform.aggregation_address for platform in WORLD.platforms}
+    for producer in WORLD.producers:
+        for one in producer.addresses:
+            index = addresses[one.platform]
+            assert goes_to(tables[one.platform], producer.hsa_id, index, namespaces.UPDATE_1) == "unix:/run/services.sock"  # fmt: skip
+            assert goes_to(tables[one.platform], producer.hsa_id, index, namespaces.FIND_CONTENT_1) == "VP007"
+
+
+def test_the_regional_index_notifies_the_national_one_and_nobody_notifies_the_region(tables: dict[str, Table]) -> None:
+    notify = namespaces.PROCESS_NOTIFICATION_1
+    rules = RegistryRules()
+    assert goes_to(tables["regional"], REGIONAL, COUNTRY, notify) == "https://national.test/"
+    assert goes_to(tables["national"], REGIONAL, COUNTRY, notify) == "unix:/run/services.sock"
+    subscribers = [logical_addressees(tables[key], consumer=own, contract=notify, now=NOW, rules=rules) for key, own in (("national", NATIONAL), ("regional", REGIONAL))]  # fmt: skip
+    assert [[one.logical_address for one in found] for found in subscribers] == [[], [COUNTRY]]
+
+
+@pytest.mark.parametrize("contract", JOURNAL_CONTRACTS, ids=short_name)
+def test_an_aggregate_for_the_region_reaches_the_same_sources_as_one_for_the_patient_overview(
+    tables: dict[str, Table], contract: str
+) -> None:
+    """The national aggregating service calls each source in the name of who called it."""
+    for address in [*STOCKHOLM, *OTHERS]:
+        assert goes_to(tables["national"], REGIONAL, address, contract) == goes_to(tables["national"], NPO, address, contract)  # fmt: skip

@@ -172,7 +172,7 @@ def test_json_is_as_fixed(call: Call, platform: Platform) -> None:
 
     shown = json.loads(output)
     assert (code, errors) == (0, "")
-    assert list(shown) == ["status", "correlation_id", "elapsed_ms", "producer_ms", "fault", "response"]
+    assert list(shown) == ["status", "correlation_id", "elapsed_ms", "producer_ms", "fault", "response", "sources"]
     assert (shown["status"], shown["correlation_id"], shown["producer_ms"], shown["fault"]) == (
         200,
         "its-own",

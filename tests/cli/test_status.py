@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rivta.cli.status import _duration, _platform_lines, _table_words
+from rivta.cli.status import _duration, _platform_lines, _show, _table_words
 from rivta.run.home import Home
 from rivta.run.lock import is_locked
 from tests.run.running import pids, running
@@ -48,6 +48,18 @@ def test_status_shows_the_roles_and_bears_with_a_keeper_that_does_not_answer(tmp
             assert role["uptime_s"] > 0
             assert role["rss_mb"] > 1
     assert "no answer from the keeper of national" in status["platforms"]["national"]["error"]
+    assert status["announcements"] is None
+
+
+def test_status_says_which_records_the_indexes_do_not_know_of(capsys: pytest.CaptureFixture[str]) -> None:
+    told = [
+        {"producer": "vgr", "platform": "national", "rows": 3, "taken": False, "attempts": 2, "problem": "VP004 ..."},
+        {"producer": "skane", "platform": "national", "rows": 3, "taken": True, "attempts": 1, "problem": None},
+    ]
+    status = {"home": "h", "state": "ready", "pid": 1, "roles": [], "platforms": {}}
+    _show(status | {"announcements": {"settled": False, "announcements": told}})
+    last = " ".join(capsys.readouterr().out.split()).rpartition("vgr")[2]
+    assert last == " has not been able to announce its records to the national index: VP004 ..."
 
 
 def test_status_for_people_has_a_row_for_each_role(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from producers_stub.answers import StubProducer
 from producers_stub.journals import load_journals
 from producers_stub.server import ADMIN, StubServer
 from producers_stub.services import Applications
+from producers_stub.situations import Situations
 from producers_stub.world import World
 from rivta.contracts.current import CurrentContracts
 from rivta.run.admin_door import door
@@ -72,10 +73,10 @@ async def running(issued: Path) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def stub_producers(certs: Path) -> AsyncIterator[Running]:
     world = World.load()
-    journals = load_journals()
+    journals, situations = load_journals(), Situations.load(world)
     now = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
     stubs = {
-        producer.name: StubProducer(producer, journals[producer.name], "0.1.0", now, lambda: now)
+        producer.name: StubProducer(producer, journals[producer.name], "0.1.0", now, lambda: now, situations)
         for producer in world.producers
     }
     listeners = {name: _listening() for name in (ADMIN, *stubs)}
@@ -86,6 +87,8 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
         world.producers,
         application_of=Applications(stubs, *CurrentContracts(None).in_force).of,
         admin_door=door(TOKEN),
+        steered=situations.setting,
+        announced=lambda: {"settled": True, "announcements": []},
         listeners=listeners,
         tls={
             name: server_context(

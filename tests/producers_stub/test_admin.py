@@ -34,6 +34,11 @@ async def test_producers_are_shown_with_addresses_behaviour_and_counts(running: 
     assert "191212121212" not in str(shown)
 
 
+async def test_it_tells_whether_everything_has_been_announced(running: Running) -> None:
+    assert (await send(running, "GET", "/announcements"))[2] == {"settled": True, "announcements": []}
+    assert (await send(running, "GET", "/announcements", token=None))[0] == 401
+
+
 async def test_a_behaviour_is_set_and_reset(running: Running) -> None:
     put = await send(
         running, "PUT", "/stubs/SE2321000016-KS", data=b'{"behaviour": "slow", "seconds": 2, "calls": null}'

@@ -41,8 +41,8 @@ def test_a_setting_is_read(fields: dict[str, Any], setting: Setting) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "behaviour: None is not one of normal, slow, fault, empty, invalid, close"),
-        ({"behaviour": "late"}, "behaviour: 'late' is not one of normal, slow, fault, empty, invalid, close"),
+        ({}, "behaviour: None is not one of normal, slow, fault, empty, invalid, error, close"),
+        ({"behaviour": "late"}, "behaviour: 'late' is not one of normal, slow, fault, empty, invalid, error, close"),
         ({"behaviour": "slow", "seconds": "2"}, "seconds: '2' is not a number"),
         ({"behaviour": "slow", "seconds": True}, "seconds: True is not a number"),
         ({"behaviour": "slow", "seconds": float("nan")}, "seconds: nan is not a number"),
@@ -56,6 +56,28 @@ def test_a_setting_is_read(fields: dict[str, Any], setting: Setting) -> None:
 def test_a_wrong_setting_is_told_field_and_choice(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Setting.parse(fields)
+
+
+def steered(patient: str, address: str) -> Setting | None:
+    return Setting(Behaviour.FAULT) if (patient, address) == ("191212121212", KS) else None
+
+
+def test_an_address_may_behave_otherwise_for_a_patient(producer: Producer) -> None:
+    board = Switchboard(World.load().producers, steered)
+    assert board.take(producer, KS, {}, patient="191212121212").behaviour is Behaviour.FAULT
+    assert board.take(producer, KS, {}, patient="198507099805").behaviour is Behaviour.NORMAL
+
+
+def test_what_a_tester_has_set_comes_before_what_goes_for_the_patient(producer: Producer) -> None:
+    board = Switchboard(World.load().producers, steered)
+    board.set(KS, Setting(calls=1))
+    taken = [board.take(producer, KS, {}, patient="191212121212").behaviour for _ in range(2)]
+    assert taken == [Behaviour.NORMAL, Behaviour.FAULT]
+    board.set(KS, Setting())
+    assert board.take(producer, KS, {}, patient="191212121212").behaviour is Behaviour.NORMAL
+    board.reset(KS)
+    assert board.take(producer, KS, {}, patient="191212121212").behaviour is Behaviour.FAULT
+    assert "191212121212" not in str(board.describe())
 
 
 def test_a_behaviour_lasts_until_it_is_reset(board: Switchboard, producer: Producer) -> None:

@@ -8,7 +8,7 @@ from lxml import etree
 from producers_stub.answers import StubProducer
 from producers_stub.journals import load_journals
 from producers_stub.services import Applications
-from producers_stub.world import CONTRACTS, World
+from producers_stub.world import World
 from rivta.contracts import samples
 from rivta.contracts.current import CurrentContracts
 from rivta.contracts.domain import Contract, Operation
@@ -22,8 +22,8 @@ from tests.catalogue.tables import NOW
 from tests.contracts.releases import release, written, zipped
 
 KNOWN = Contracts.shipped()
-OTHERS = [(one, operation) for one in KNOWN if one.namespace not in CONTRACTS for operation in one.operations]
 KS = World.load().producers[0]
+OTHERS = [(one, operation) for one in KNOWN if one.namespace not in KS.contracts for operation in one.operations]
 ASK = b'<Ask xmlns="urn:riv:test:asking:AskResponder:1"><question>1985</question></Ask>'
 
 

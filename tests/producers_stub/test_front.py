@@ -9,6 +9,7 @@ import pytest
 import yarl
 
 from producers_stub.front import MAX_BYTES, spoiled
+from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap.wsgi import HttpAnswer
@@ -103,6 +104,39 @@ async def test_an_invalid_answer_without_records_is_invalid_too(running: Running
     _, body = await post(running, "provoke", ask("SE2321000016-INVALID", patient="199001012385"))
 
     assert not is_valid(body)
+
+
+async def test_an_error_code_comes_in_a_valid_answer_without_records(running: Running) -> None:
+    status, body = await post(running, "provoke", ask("SE2321000016-ERROR"))
+
+    answer = parse_xml(body)
+    assert status == 200
+    assert [answer.findtext(f".//{{*}}{name}") for name in ("resultCode", "errorCode")] == ["ERROR", "INVALID_REQUEST"]
+    assert answer.find(".//{*}diagnosis") is None
+    assert is_valid(body)
+
+
+async def test_what_has_no_room_for_an_error_code_answers_without_records(running: Running) -> None:
+    contract = Contracts.shipped().find("GetCareContacts:2")
+    body = samples.envelope(samples.request(contract, "191212121212"), "SE2321000016-ERROR")
+
+    status, answer = await post(running, "provoke", body)
+
+    assert (status, is_valid(answer)) == (200, True)
+    assert b"careContactHeader" not in answer
+
+
+@pytest.mark.parametrize(
+    ("patient", "outcomes"),
+    [("199010022383", ["ERROR"] * 3), ("199011022382", ["OK", "OK", "fault"]), ("199006022389", ["OK"] * 3)],
+    ids=["all with an error code", "one with a fault", "one empty"],
+)
+async def test_the_patient_decides_what_the_sources_of_a_situation_do(
+    running: Running, patient: str, outcomes: list[str]
+) -> None:
+    answers = [await post(running, "situations", ask(f"SE2321000016-T0{n}", patient=patient)) for n in (1, 2, 3)]
+
+    assert [parse_xml(body).findtext(".//{*}resultCode") or "fault" for _, body in answers] == outcomes
 
 
 async def test_a_closing_address_answers_nothing(running: Running) -> None:

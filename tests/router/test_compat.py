@@ -9,6 +9,7 @@ import dataclasses
 import re
 import socket
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from rivta.catalogue.hsa import HsaTree, Unit
 from rivta.router.client import ProducerClient
 from rivta.router.deviations import DEVIATIONS, Deviation
 from rivta.router.messages import Answer, Peer, Request, Trouble
@@ -27,11 +29,14 @@ from rivta.run.router_settings import client_rules_of, identities_of, policy_of
 from rivta.run.settings import Settings
 from rivta.run.trust import RevocationWatch
 from rivta.soap import namespaces
+from rivta.soap.identifiers import HsaId
 from rivta.soap.xml import parse_xml
 from rivta.tls.authority import Authority
 from rivta.tls.contexts import server_context
 from rivta.tls.header_certificate import HeaderCertificates
 from rivta.tls.sender import sender_from_certificate
+from tests.aggregation.world import DIAGNOSIS, Found, Worlds, statuses
+from tests.aggregation.world import Platform as Aggregating
 from tests.catalogue.tables import NOW
 from tests.router.platforms import (
     CONSUMER,
@@ -353,6 +358,34 @@ VP009 = "VP009 [NAME] Fel vid kontakt med tjänsteproducenten."
 AT_PRODUCER = "Error connecting to service producer at address https"
 UTF_8, IN_UTF_16 = "text/xml; charset=UTF-8", "text/xml; charset=UTF-16"
 
+
+def aggregating(world: World, **made: Any) -> Aggregating:
+    """An aggregating platform with the switches of the settings."""
+    world.folder.joinpath("aggregating").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=world.folder / "aggregating"))
+    policy = {"compat": policy_of(world.settings).compat, "original_consumer_allowed": frozenset({HsaId(CONSUMER)})}
+    return Worlds(folder)([Found(made.pop("unit", "SE1-UNIT"), "SE1-SYSTEM")], policy=policy, **made)
+
+
+async def permission_of_the_original(world: World) -> list[str]:
+    row = f'  - {{consumer: SE1-ORIGINAL, logical_address: [SE1-UNIT], contracts: ["{DIAGNOSIS}"], agreement: test}}'
+    platform = aggregating(world, permitted=["SE1-SYSTEM"], routed=["SE1-UNIT"], more=row)
+    await platform.ask(None, (ORIGINAL, "SE1-ORIGINAL"))
+    return platform.asked
+
+
+async def permission_above(world: World) -> list[str]:
+    tree = HsaTree({"SE1-UNIT": Unit("SE1-UNIT", "", "SE1-ABOVE"), "SE1-ABOVE": Unit("SE1-ABOVE", "", None)})
+    platform = aggregating(world, permitted=["SE1-SYSTEM", "SE1-ABOVE"], hsa=tree)
+    await platform.ask()
+    return platform.asked
+
+
+async def forbidden_source(world: World) -> dict[str, str | None]:
+    told = statuses(await aggregating(world, permitted=["SE1-UNIT"]).ask())
+    return {name: one.code for name, one in told.items()}
+
+
 CASES: dict[str, Case] = {
     "Schema of a request": Case(schema_of_request, "VP015", "routed"),
     "Schema of an answer": Case(schema_of_answer, True, False),
@@ -408,6 +441,11 @@ CASES: dict[str, Case] = {
     "HTTP errors below SOAP": Case(errors_below_soap, b"Too long.\n", b""),
     "`Server` header": Case(server, None, "theirs"),
     "Reset and status": Case(status_pages, False, True),
+    "Whose permission counts for a source": Case(permission_of_the_original, [], ["SE1-SYSTEM"]),
+    "Permission on a unit above a source, or for a source's address with a delimiter": Case(
+        permission_above, ["SE1-SYSTEM"], []
+    ),
+    "Which of an engagement's two addresses needs a permission": Case(forbidden_source, {}, {"SE1-SYSTEM": "500"}),
 }
 
 SWITCHED = [pytest.param(row, id=row.about) for row in DEVIATIONS if row.switch]

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rivta.router.record import CallRecord, RecordedViolation
+from rivta.router.record import CallRecord, RecordedSource, RecordedViolation
 from tests.calls import ROUTED, call
 
 VIOLATION = RecordedViolation("request", 3, "/a/b", "is not an integer")
-FILLED = dataclasses.replace(ROUTED, violations=(VIOLATION, VIOLATION), detail="a\nb", stored_request="blob/1")
+SOURCE = RecordedSource("SE1-A", "NoDataSynchFailed", "504", "Read timed out", ms=27_000.0)
+FILLED = dataclasses.replace(
+    ROUTED, violations=(VIOLATION, VIOLATION), detail="a\nb", stored_request="blob/1", sources=(SOURCE,)
+)
 
 
 def test_a_record_is_one_line_with_every_field():

@@ -45,7 +45,7 @@ def main(folder: str, behaviours: list[str]) -> None:
     assembly = Assembly(
         roles=roles,
         listeners={"web": listener},
-        endpoints={"home": folder, "platforms": {"national": platform}},  # type: ignore[typeddict-item]
+        endpoints={"home": folder, "platforms": {"national": platform}, "stubs": None},  # type: ignore[typeddict-item]
     )
     with supervisor_log(home.log / "supervisor.log", on_terminal=False):
         asyncio.run(pair.run(home, assembly, lock=lock, environment=os.environ, prove=prove, report=Printer()))

@@ -23,6 +23,7 @@ from rivta.contracts.current import CurrentContracts
 from rivta.run.admin import _PATHS, Kept, admin_application
 from rivta.run.admin_door import Role, is_open
 from rivta.run.admin_tables import TABLE_PATHS
+from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
 from rivta.run.tokens import Tokens
 from rivta.store.engine import open_database
@@ -76,11 +77,12 @@ class Api:
         )
         content = LEAST | {"tables": {"draft": str(self.draft)}}
         content["platform"] = LEAST["platform"] | {"state": str(self.folder)}
+        settings, table = Settings.parse(content, self.folder / "platform.toml"), CurrentTable(self.folder / "tables")
         self.kept = Kept(
-            settings=Settings.parse(content, self.folder / "platform.toml"),
+            settings=settings,
             started=NOW,
             contracts=CurrentContracts(None),
-            table=CurrentTable(self.folder / "tables"),
+            table=table,
             publications=publications,
             hsa_versions=hsa_versions,
             autopublisher=autopublisher,
@@ -98,6 +100,7 @@ class Api:
             collector=cast(Any, SimpleNamespace(collected=0, gaps=0, failure=None)),
             payloads=cast(Any, None),
             revocations=cast(Any, SimpleNamespace(problem=lambda: None)),
+            indexing=Indexing.of(settings, self.engine, lambda: table.table, now=lambda: self.now),
             now=lambda: self.now,
         )
         self.kept.autopublisher.start(NOW)

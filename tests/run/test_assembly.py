@@ -94,7 +94,9 @@ def test_the_tables_get_the_addresses_of_the_pair_and_of_every_producer(home: Ho
     variables = settings(home, "national").variables
     assert variables["regional"] == assembly.endpoints["platforms"]["regional"]["https"]
     assert variables["national"] == assembly.endpoints["platforms"]["national"]["https"]
-    assert variables["monitoring"] == variables["catalogue"] == f"unix:{home.sockets}/national.sock"
+    own = f"unix:{home.sockets}/national.sock"
+    assert variables["monitoring"] == variables["catalogue"] == variables["index"] == own
+    assert variables["aggregation"] == "aggregation:"
     assert {name: variables[name] for name in (one.name for one in World.load().producers)} == {
         producer["name"]: producer["url"] for producer in assembly.endpoints["producers"]
     }
@@ -131,14 +133,28 @@ def test_what_is_published_has_exactly_the_agreed_fields(assembly: Assembly) -> 
     endpoints: dict[str, Any] = dict(assembly.endpoints)
     agreed = "home platforms console viewer aggregation_address ca crl admin_token_file identities producers patients"
     assert set(endpoints) == {*agreed.split(), "stubs"}
-    fields = "id name https public_url http admin tak insecure"
+    fields = "id name https public_url http admin tak aggregation_address insecure"
     assert set(endpoints["platforms"]["national"]) == set(fields.split())
     national = endpoints["platforms"]["national"]
     assert national["tak"] == f"{national['admin']}/tak-services"
     assert set(endpoints["identities"]["npo"]) == {"hsa_id", "cert", "key"}
     agreed = "name hsa_id url logical_addresses contracts behaviour"
     assert set(endpoints["producers"][0]) == set(agreed.split())
-    assert set(endpoints["patients"][0]) == {"id", "name"}
+    assert set(endpoints["patients"][0]) == {"id", "name", "shows"}
+
+
+def test_what_is_published_names_the_aggregating_services_and_what_each_patient_shows(
+    home: Home, assembly: Assembly
+) -> None:
+    endpoints = assembly.endpoints
+    addresses = {name: one["aggregation_address"] for name, one in endpoints["platforms"].items()}
+    assert addresses == {"national": "5565594230", "regional": "SE2321000016-RTP"}
+    assert endpoints["aggregation_address"] == "5565594230"
+    assert {name: settings(home, name).aggregation.address for name in addresses} == addresses
+    assert {name: settings(home, name).index.hsa_id for name in addresses} == addresses
+    shows = {patient["id"]: patient["shows"] for patient in endpoints["patients"]}
+    assert shows["199008022387"] == "all of three too slow"
+    assert shows["201504122381"] == "a child"
 
 
 def test_the_working_tables_are_copied_once_and_then_left_alone(tmp_path: Path) -> None:
@@ -216,6 +232,7 @@ def test_a_platform_alone_has_its_own_endpoints(home: Home, assembly: Assembly, 
     assert one.endpoints["platforms"]["regional"]["tak"] == "http://127.0.0.1:31995/tak-services"
     assert ("tak", "regional-tak") in one.roles[0].listeners
     assert one.endpoints["producers"] == []
+    assert one.endpoints["aggregation_address"] == "SE2321000016-RTP"
     assert (tmp_path / "token").is_file()
 
 

@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 
+from rivta.aggregation.service import Rules
+from rivta.aggregation.services import Asks
 from rivta.router.deviations import Compat, Insecure
 from rivta.router.policy import Handling
-from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
-from rivta.run.settings import Settings, keys
+from rivta.run.router_settings import (
+    aggregation_rules_of,
+    client_rules_of,
+    identities_of,
+    limits_of,
+    policy_of,
+)
+from rivta.run.settings import Settings, SettingsError, keys
 from rivta.run.trust import RevocationWatch
+from rivta.soap.identifiers import ContractNamespace
 from rivta.tls.authority import Authority
 from rivta.tls.targets import Identities
 from tests.run.test_settings import LEAST
@@ -67,6 +76,7 @@ READ: dict[str, tuple[Any, str, Any]] = {
     "limits.in_flight_per_producer": (7, "policy.in_flight_per_producer", 7),
     "limits.in_flight_per_platform": (7, "policy.in_flight_per_platform", 7),
     "timeouts.producer_seconds": (7.5, "policy.producer_seconds", 7.5),
+    "timeouts.platform_seconds": (7.5, "policy.platform_seconds", 7.5),
     "timeouts.connect_seconds": (7.5, "policy.connect_seconds", 7.5),
     "timeouts.contracts": ({CONTRACT: 7.5}, "policy.producer_seconds_of", {CONTRACT: 7.5}),
     "retry.attempts": (7, "policy.retry_attempts", 7),
@@ -136,6 +146,54 @@ def test_a_key_changes_what_it_is_for_and_nothing_else(key: str) -> None:
     assert changed - {"limits.held_bytes"} <= set(ways.split()) and set(ways.split()) <= changed
     for way in ways.split():
         assert attrgetter(way)(read(nested(key, value))) == expected
+
+
+# The same of aggregating, where the keys of one service are a row of their own.
+AGGREGATING: dict[str, tuple[Any, str, Any]] = {
+    "address": ("SE1-A", "address index_address", "SE1-A"),
+    "index_address": ("SE1-I", "index_address", "SE1-I"),
+    "deadline_seconds": (7.5, "deadline_seconds", 7.5),
+    "index_seconds": (7.5, "index_seconds", 7.5),
+    "source_seconds": (7.5, "source_seconds", 7.5),
+    "in_flight": (7, "in_flight", 7),
+    "order": ("source", "wording.in_order", True),
+    "filtered_shown_to": (["SE1-A"], "filtered_shown_to", {"SE1-A"}),
+    "logical_errors": ("failed", "logical_errors_fail", True),
+    "strict_status": (True, "wording.strict", True),
+}
+
+
+def rules(made: dict[str, Any]) -> Rules:
+    return aggregation_rules_of(Settings.parse(LEAST | {"aggregation": made}, Path("/platform.toml")))
+
+
+def test_every_key_about_aggregating_is_read() -> None:
+    known = {one.path.removeprefix("aggregation.") for one in keys() if one.path.startswith("aggregation.")}
+    assert set(AGGREGATING) == {one for one in known if not one.startswith("services.")}
+
+
+@pytest.mark.parametrize("key", AGGREGATING)
+def test_a_key_about_aggregating_changes_what_it_is_for_and_nothing_else(key: str) -> None:
+    value, ways, expected = AGGREGATING[key]
+    before, after = values(rules({})), values(rules({key: value}))
+    assert {way for way, found in after.items() if found != before[way]} == set(ways.split())
+    assert all(after[way] == expected for way in ways.split())
+
+
+def test_a_service_of_an_operator_is_aggregated() -> None:
+    row = {"domain": "riv:x", "patient": "person", "records": ["thing"], "asks": "logical_address"}
+    made = rules({"services": {CONTRACT: row}}).services[ContractNamespace(CONTRACT)]
+    assert (made.domain, made.patient, made.records, made.asks) == (
+        "riv:x",
+        ("person",),
+        ("thing",),
+        Asks.LOGICAL_ADDRESS,
+    )
+
+
+def test_a_service_that_lacks_something_is_refused_when_the_settings_are_read() -> None:
+    with pytest.raises(SettingsError, match="records is missing"):
+        rules({"services": {CONTRACT: {"domain": "riv:x", "patient": "person"}}})
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.current import CurrentContracts
 from rivta.run.admin import Kept
+from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
 from rivta.run.status_pages import status_application
 from rivta.store.engine import open_database
@@ -50,13 +51,15 @@ class Platform:
         self.units("C: {name: Clinic, parent: H}", "H: {name: Hospital}")
         engine = open_database(f"sqlite:///{self.folder / 'rivta.sqlite'}")
         hsa_versions = HsaVersions(engine)
+        table = CurrentTable(self.folder / "tables")
         content = LEAST | {"tables": {"draft": str(self.draft), "hsa": str(self.hsa)}}
         content["platform"] = LEAST["platform"] | {"state": str(self.folder)}
+        settings = Settings.parse(content, self.folder / "platform.toml")
         self.kept = Kept(
-            settings=Settings.parse(content, self.folder / "platform.toml"),
+            settings=settings,
             started=NOW - timedelta(days=1, hours=2, minutes=3, seconds=4),
             contracts=CurrentContracts(None),
-            table=CurrentTable(self.folder / "tables"),
+            table=table,
             publications=Publications(engine),
             hsa_versions=hsa_versions,
             autopublisher=Autopublisher(
@@ -72,6 +75,7 @@ class Platform:
             collector=cast(Any, None),
             payloads=cast(Any, None),
             revocations=cast(Any, SimpleNamespace()),
+            indexing=Indexing.of(settings, engine, lambda: table.table, now=lambda: NOW),
             now=lambda: NOW,
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rivta.tls.authority import Authority, Issued
-from rivta.tls.contexts import TlsSetupError, client_context, load_identity, server_context
+from rivta.tls.contexts import TlsSetupError, client_context, load_identity, own_door_context, server_context
 from rivta.tls.profiles import KeyKind
 from rivta.tls.sender import sender_from_certificate
 
@@ -470,3 +470,22 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
     files = {"certificate": client.certificate, "key": client.key, "trusted": authority.ca} | {which: pipe}
     with pytest.raises(TlsSetupError, match=f"{pipe}: is no file"):
         server_context(**files)
+
+
+@pytest.mark.sockets
+class TestOwnDoor:
+    """A platform that calls its own listener is answered by nobody else."""
+
+    def test_whoever_shows_this_very_certificate_is_trusted_by_whatever_name(
+        self, authority: Authority, server: Issued
+    ) -> None:
+        listening = server_context(certificate=server.certificate, key=server.key, trusted=authority.ca)
+        calling = own_door_context(certificate=server.certificate, key=server.key)
+        assert meet(listening, calling, host="nobody.test").client_error is None
+
+    def test_another_certificate_of_the_same_authority_is_not(
+        self, authority: Authority, server: Issued, client: Issued
+    ) -> None:
+        listening = server_context(certificate=client.certificate, key=client.key, trusted=authority.ca)
+        calling = own_door_context(certificate=server.certificate, key=server.key)
+        assert "certificate verify failed" in str(meet(listening, calling, host="localhost").client_error)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, ins
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
-from rivta.router.record import ROUTED, CallRecord, RecordedViolation
+from rivta.router.record import ROUTED, CallRecord, RecordedSource, RecordedViolation
 from rivta.store.engine import writing
 from rivta.store.schema import call_gaps, calls, spool_positions
 
@@ -25,7 +25,7 @@ FAULT = "fault"
 _RETAIN_STEP = 5_000
 _KEEP_POSITIONS = timedelta(days=366)
 _FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
-_PLAIN_FIELDS = tuple(name for name in _FIELDS if name not in ("time", "violations"))
+_PLAIN_FIELDS = tuple(name for name in _FIELDS if name not in ("time", "violations", "sources"))
 _TYPES: dict[str, tuple[type, ...]] = {
     column.name: ((int, float) if column.type.python_type is float else (column.type.python_type,))
     + ((type(None),) if column.nullable else ())
@@ -200,7 +200,9 @@ def row_of(record: CallRecord) -> dict[str, Any]:
             raise ValueError(f"{name} is too large a number")
         row[name] = _text(name, value) if type(value) is str else value
     row["time"] = _instant(record.time)
-    row["violations"] = _text("violations", _violations_json(record.violations))
+    row["violations"] = _text("violations", _json(record.violations) or "[]")
+    sources = _json(record.sources)
+    row["sources"] = None if sources is None else _text("sources", sources)
     return row
 
 
@@ -264,13 +266,14 @@ def _record(row: Row[Any]) -> CallRecord:
     values["time"] = values["time"].isoformat()
     violations = json.loads(values["violations"])
     values["violations"] = tuple(RecordedViolation(**violation) for violation in violations)
+    values["sources"] = tuple(RecordedSource(**source) for source in json.loads(values["sources"] or "[]"))
     return CallRecord(**values)
 
 
-def _violations_json(violations: tuple[RecordedViolation, ...]) -> str:
-    if not violations:
-        return "[]"
-    return json.dumps([dataclasses.asdict(violation) for violation in violations], ensure_ascii=False)
+def _json(values: tuple[RecordedViolation, ...] | tuple[RecordedSource, ...]) -> str | None:
+    if not values:
+        return None
+    return json.dumps([dataclasses.asdict(value) for value in values], ensure_ascii=False)
 
 
 def _text(name: str, text: str) -> str:

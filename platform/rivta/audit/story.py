@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from rivta.router.record import CallRecord
+from rivta.router.record import CallRecord, RecordedSource
 from rivta.soap.faults import Fault
 from rivta.soap.identifiers import short_name
 
@@ -19,19 +19,31 @@ _BRANCH = "      "
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A call through one platform, and the calls through other platforms that it led to."""
+    """A call through one platform, and the calls that it led to: through other platforms, or that an aggregate made."""
 
     record: CallRecord
     onward: tuple[Hop, ...]
 
+    @property
+    def worth_telling(self) -> tuple[Hop, ...]:
+        """Those of an aggregate without the calls that went well: there may be a hundred, and its record lists them."""
+        well = {one.source for one in self.record.sources if one.status == "DataFromSource"}
+        return tuple(
+            one
+            for one in self.onward
+            if one.record.logical_address not in well or not _is_part_of(one.record, self.record)
+        )
+
 
 def hops(records: Sequence[CallRecord]) -> list[Hop]:
-    """The calls, each under the one that it was made for: the latest before it, by the platform that called it."""
+    """The calls, each under the one that it was made for: of those before it, by the platform that called it, the last
+    for the same address, or else the last. A worker's own calls are under the aggregate that they were made for."""
     # Arrival is recorded to the millisecond; of two calls in the same one, the longer holds the other.
     ordered = sorted(records, key=lambda record: (_start(record), -record.elapsed_ms))
     onward: dict[str | None, list[CallRecord]] = {}
     for index, record in enumerate(ordered):
-        parent = next((other for other in reversed(ordered[:index]) if _leads_to(other, record)), None)
+        before = [other for other in reversed(ordered[:index]) if _leads_to(other, record)]
+        parent = next((other for other in before if _is_same_call(other, record)), before[0] if before else None)
         onward.setdefault(None if parent is None else parent.id, []).append(record)
 
     def hop(record: CallRecord) -> Hop:
@@ -65,7 +77,7 @@ def _heading(record: CallRecord, zone: tzinfo | None) -> Iterator[str]:
 
 def _through(hop: Hop, names: Mapping[str, str]) -> Iterator[str]:
     """The platform, and below it where the call went on to, or why it did not."""
-    record = hop.record
+    record, told = hop.record, hop.worth_telling
     name = names.get(record.platform)
     own_ms = None if record.is_unanswered else record.elapsed_ms - (record.producer_ms or 0.0)
     yield _timed(f"  {record.platform}  ({name or 'platform'})", own_ms)
@@ -73,11 +85,13 @@ def _through(hop: Hop, names: Mapping[str, str]) -> Iterator[str]:
         yield from _ending(record)
         if not hop.onward:
             return
-    for onward in hop.onward:
+    yield from _sources(record)
+    for onward in told:
         on_the_way = (record.producer_ms or 0.0) - onward.record.elapsed_ms
-        between = [f"{on_the_way:.1f} ms on the way"] if len(hop.onward) == 1 and record.producer_ms else []
+        is_only = len(told) == 1 and not record.sources
+        between = [f"{on_the_way:.1f} ms on the way"] if is_only and record.producer_ms else []
         lines = [*_arrow([*_found(record), *between]), *_through(onward, names)]
-        yield from lines if len(hop.onward) == 1 else (f"{_BRANCH}{line}" for line in lines)
+        yield from lines if is_only else (f"{_BRANCH}{line}" for line in lines)
     if not hop.onward:
         yield from _arrow(_found(record))
         yield _timed(f"  {record.producer_url or '-'}  (producer)", record.producer_ms)
@@ -117,6 +131,19 @@ def _violations(record: CallRecord) -> Iterator[str]:
         yield f"     {violation.message}, line {violation.line}: {violation.reason} ({violation.path})"
 
 
+def _sources(record: CallRecord) -> Iterator[str]:
+    """What an aggregate was made of."""
+    for one in record.sources:
+        yield _timed(f"     {one.source}: {source_fared(one)}", one.ms)
+
+
+def source_fared(source: RecordedSource) -> str:
+    """How a source of an aggregate fared, in words."""
+    if source.status == "DataFromSource":
+        return f"{source.records} record{'' if source.records == 1 else 's'}"
+    return " ".join(part for part in (source.status, source.code, source.text) if part)
+
+
 def _arrow(notes: Sequence[str]) -> Iterator[str]:
     for note in notes or [""]:
         yield f"   │   {note}".rstrip()
@@ -138,4 +165,14 @@ def _start(record: CallRecord) -> datetime:
 
 def _leads_to(record: CallRecord, other: CallRecord) -> bool:
     ended = _start(record) + timedelta(milliseconds=record.elapsed_ms)
-    return other.sender == record.platform and _start(other) <= ended + _CLOCKS_DIFFER
+    return (other.sender == record.platform or _is_part_of(other, record)) and _start(other) <= ended + _CLOCKS_DIFFER
+
+
+def _is_same_call(record: CallRecord, other: CallRecord) -> bool:
+    return (record.contract, record.logical_address) == (other.contract, other.logical_address)
+
+
+def _is_part_of(record: CallRecord, aggregate: CallRecord) -> bool:
+    """Whether an aggregate may have asked by this call: its worker calls for its sender, inside the platform."""
+    asked = any(one.ms is not None and one.source == record.logical_address for one in aggregate.sources)
+    return asked and (record.platform, record.sender) == (aggregate.platform, aggregate.sender)

@@ -6,6 +6,9 @@ from enum import Enum
 
 from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress, Profile
 
+IN_PROCESS = "aggregation:"
+"""The URL of the service that a worker has in its own process: the aggregating one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -38,8 +41,13 @@ class Route:
 
     @property
     def is_own_service(self) -> bool:
-        """Whether the platform itself is the producer: its keeper, behind a Unix socket."""
-        return self.url[:5].lower() == "unix:"
+        """Whether the platform itself is the producer: its keeper behind a Unix socket, or the worker that carries."""
+        return self.url[:5].lower() == "unix:" or self.is_in_process
+
+    @property
+    def is_in_process(self) -> bool:
+        """Whether the worker that carries the call answers it, too."""
+        return self.url[: len(IN_PROCESS)].lower() == IN_PROCESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class AdminClient:
             ) from None
 
     @classmethod
-    def of_stubs(cls, home: Home) -> Self:
+    def of_stubs(cls, home: Home, *, seconds: float = _SECONDS) -> Self:
         """The API of the stub producers. Raises ClickException when none run in `home`."""
         try:
             url, token = home.endpoints()["stubs"], home.admin_token()
@@ -61,7 +61,7 @@ class AdminClient:
             raise click.ClickException(str(error)) from error
         if url is None:
             raise click.ClickException(f"no stub producers run in {home.folder}: they belong to `rivta up`")
-        return cls(url, token, owner="the stub producers")
+        return cls(url, token, owner="the stub producers", seconds=seconds)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`, as `/status`. Parameters that are None are left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
@@ -43,6 +43,7 @@ class _Called:
     shown: Shown
     tls: str | None
     """Version and cipher."""
+    body: bytes = field(repr=False, default=b"")
 
 
 class _NoAnswer(click.ClickException):
@@ -87,7 +88,8 @@ def command(
 ) -> int:
     """Call CONTRACT (GetDiagnosis, GetDiagnosis:2 or a namespace) through a platform and print the answer.
 
-    The exit code is 1 when the answer is a fault. --trace shows each hop with its certificates, route, permission and
+    The exit code is 1 when the answer is a fault. An aggregate's answer is followed by a table of its sources; it is an
+    answer also when every source failed. --trace shows each hop with its certificates, route, permission and
     times, who refused, whom to ask and what to look at next; with --json it is there as `trace` too.
     """
     from rivta.run.home import resolve
@@ -101,7 +103,7 @@ def command(
     caller = _find_identity(endpoints, identity)
     if trace:
         return _traced(found, via, identity, message, seconds=timeout, body_file=_path_of(body), as_json=as_json)
-    shown = _call(endpoints, via, caller, message, seconds=timeout).shown
+    shown = _with_sources(found, _call(endpoints, via, caller, message, seconds=timeout))
     if as_json:
         print_json(asdict(shown))
     else:
@@ -133,7 +135,7 @@ def _traced(
     )
     try:
         called = _call(endpoints, via, caller, message, seconds=seconds)
-        shown, fault = called.shown, called.shown.fault
+        shown, fault = _with_sources(home, called), called.shown.fault
         seen = replace(
             own,
             connection=called.tls,
@@ -159,6 +161,23 @@ def _traced(
     else:
         _print_traced(shown, found)
     return 1 if shown.fault else 0
+
+
+def _with_sources(home: Home, called: _Called) -> Shown:
+    """What came of the call, with the sources where an aggregate answered it: as the answer says, and with records and
+    times as far as the platforms can be asked."""
+    if called.shown.response is None:
+        return called.shown
+    from rivta.cli.call_sources import read_sources, recorded_sources, with_recorded
+
+    told = read_sources(called.body)
+    if told is None:
+        return called.shown
+    from rivta.cli.trace import Platforms
+
+    platforms = Platforms(home)
+    recorded = recorded_sources(lambda: platforms.records(called.shown.correlation_id), told)
+    return replace(called.shown, sources=with_recorded(told, recorded))
 
 
 def _path_of(body: BinaryIO | None) -> str | None:
@@ -271,7 +290,7 @@ def _call(endpoints: Endpoints, via: str, identity: Identity, message: _Message,
         fault=fault,
         response=response,
     )
-    return _Called(shown, tls)
+    return _Called(shown, tls, content)
 
 
 def _negotiated(answer: requests.Response) -> str | None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lxml import etree
     from rich.console import Console
 
+    from rivta.cli.call_sources import ShownSource
+
 _VP_CODE = re.compile(r"\s*(VP\d{3})\b")
 _LONGEST_SHOWN = 2_000
 """Characters of an answer that is no SOAP."""
@@ -45,6 +47,8 @@ class Shown:
     fault: ShownFault | None
     response: str | None
     """The answer as XML text; None when it is a fault or empty."""
+    sources: tuple[ShownSource, ...] | None = None
+    """How each source of an aggregate fared; None when the answer is no aggregate's."""
 
 
 def read_answer(status: int, body: bytes) -> tuple[ShownFault | None, str | None]:
@@ -110,7 +114,7 @@ def _text_of(element: etree._Element | None) -> str:
 
 
 def print_answer(shown: Shown) -> None:
-    """The result in a line, and the fault or the answer."""
+    """The result in a line, the fault or the answer, and the sources of an aggregate."""
     from rich.console import Console
     from rich.text import Text
 
@@ -134,6 +138,11 @@ def print_answer(shown: Shown) -> None:
         )
     else:
         click.echo(_indented(shown.response))
+    if shown.sources is not None:
+        from rivta.cli.call_sources import print_sources
+
+        console.print()
+        print_sources(console, shown.sources)
 
 
 def print_result(console: Console, shown: Shown) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rivta.run.endpoints import Endpoints
     from rivta.run.home import Home
 
+_MOST_ADDRESSES = 8
+"""Of a stub producer, that are listed one by one."""
+
 
 class TerminalReporter:
     """Shows the step as one changing line on stderr, when that is a terminal, and the result when ready."""
@@ -120,8 +123,8 @@ def show_pair(endpoints: "Endpoints", home: "Home", warning: str | None, *, name
     if endpoints["identities"]:
         _print_block(console, ("consumer", "HSA-id", "certificate; its key is beside it"), _consumers(endpoints))
         _print_block(console, ("stub producer", "address", "logical addresses"), _producers(endpoints))
-        patients = [(patient["id"], patient["name"]) for patient in endpoints["patients"]]
-        _print_block(console, ("patient", "name"), patients)
+        patients = [(patient["id"], patient["name"], patient["shows"]) for patient in endpoints["patients"]]
+        _print_block(console, ("patient", "name", ""), patients)
     _print_lines(console, endpoints, home, warning, names)
 
 
@@ -150,6 +153,8 @@ def _consumers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
 def _producers(endpoints: "Endpoints") -> Iterator[tuple[str, ...]]:
     for producer in endpoints["producers"]:
         first, *others = producer["logical_addresses"]
+        if len(others) > _MOST_ADDRESSES:
+            first, others = f"{first} to {others[-1]}", []
         yield producer["name"], producer["url"], first
         yield from (("", "", address) for address in others)
 
@@ -162,11 +167,12 @@ def _print_lines(
     if names:
         lines.append(f"Other machines call this one as {', '.join(names)}, on the same ports.")
     if endpoints["producers"] and endpoints["patients"]:
-        address = endpoints["producers"][0]["logical_addresses"][0]
+        one, all_of_them = endpoints["producers"][0]["logical_addresses"][0], endpoints["aggregation_address"]
         patient = endpoints["patients"][0]["id"]
-        lines += ["", "Try:"]
-        command = ["rivta", "call", "GetDiagnosis", *home_option(home), "--to", address, "--patient", patient]
-        lines.append(shlex.join(command))
+        lines += ["", "Try, for one source and for all of them:"]
+        for address in filter(None, (one, all_of_them)):
+            command = ["rivta", "call", "GetDiagnosis", *home_option(home), "--to", address, "--patient", patient]
+            lines.append(shlex.join(command))
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if warning:

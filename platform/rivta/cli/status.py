@@ -54,6 +54,7 @@ def read_status(home: "Home", *, now: datetime) -> dict[str, Any]:
         "pid": state["pid"],
         "roles": [_role(role, now) for role in state["roles"]],
         "platforms": _platforms(home),
+        "announcements": _announcements(home),
     }
 
 
@@ -110,6 +111,17 @@ def _platform(home: "Home", name: str) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {"error": "/status did not answer with an object"}
 
 
+def _announcements(home: "Home") -> dict[str, Any] | None:
+    """What the stub producers have announced to the indexes; None where there are none, or they do not answer."""
+    from rivta.cli.admin import AdminClient
+
+    try:
+        answer = AdminClient.of_stubs(home, seconds=_ANSWER_SECONDS).get("/announcements")
+    except click.ClickException:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
@@ -123,6 +135,13 @@ def _show(status: dict[str, Any]) -> None:
         console.print()
         for line in _platform_lines(name, platform):
             console.print(line, soft_wrap=True)
+    waiting = [one for one in (status["announcements"] or {}).get("announcements", ()) if not one["taken"]]
+    if waiting:
+        console.print()
+    for one in waiting:
+        why = one["problem"] or "not sent yet"
+        told = f"{one['producer']} has not been able to announce its records to the {one['platform']} index: {why}"
+        console.print(Text(told, style="red"), soft_wrap=True)
 
 
 def _roles_table(roles: list[dict[str, Any]]) -> "Table":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rivta.cli.admin import AdminClient
 
 # Spelled here too, so that `rivta stub --help` does not import the stub producers; a test compares them.
-BEHAVIOURS = ("normal", "slow", "fault", "empty", "invalid", "close")
+BEHAVIOURS = ("normal", "slow", "fault", "empty", "invalid", "error", "close")
 
 
 @click.group(name="stub", epilog="Example: rivta stub set SE2321000016-KS fault --calls 1")

@@ -12,8 +12,10 @@ import click
 
 from rivta.audit.story import Hop as Told
 from rivta.audit.story import hops as in_order
+from rivta.catalogue.decision import IN_PROCESS
 from rivta.cli.trace_advice import Ending, ending, next_commands
 from rivta.router.record import CallRecord
+from rivta.soap import namespaces
 from rivta.soap.faults import Fault
 
 if TYPE_CHECKING:
@@ -262,6 +264,7 @@ def _hop_json(hop: Hop) -> dict[str, Any]:
         "route": {"trace": record.route_trace, "row": hop.route},
         "permission": {"trace": record.permission_trace, "row": hop.permission},
         "rejected": list(hop.rejected),
+        "sources": [asdict(one) for one in record.sources],
         "producer": {"name": hop.producer_name, "url": record.producer_url},
         "validation": asdict(hop.validation),
         "times": asdict(hop.times),
@@ -272,7 +275,7 @@ def _hop_json(hop: Hop) -> dict[str, Any]:
 def _flat(told: Sequence[Told], depth: int = 0) -> Iterator[tuple[Told, int]]:
     for hop in told:
         yield hop, depth
-        yield from _flat(hop.onward, depth + 1)
+        yield from _flat(hop.worth_telling, depth + 1)
 
 
 def _hop(record: CallRecord, depth: int, platforms: Platforms) -> tuple[Hop, Mapping[str, str]]:
@@ -347,6 +350,8 @@ def _patience(records: Sequence[CallRecord], platforms: Platforms, seen: Seen) -
         if seen.via in platforms.notes:
             return 0.0
         return _LONGEST_LAG if seen.no_answer is None else _LONGEST_DOUBT
+    if any(_is_of_an_aggregate(record) for record in records) and not any(map(_is_aggregate, records)):
+        return _LONGEST_LAG
     awaited = [record for record in records if _next_platform(record, records, platforms)]
     if any(record.producer_ms is not None for record in awaited):
         return _LONGEST_LAG
@@ -362,6 +367,15 @@ def _next_platform(record: CallRecord, records: Sequence[CallRecord], platforms:
         if reached and not any(other.sender == record.platform for other in _of(records, one["id"])):
             return name
     return None
+
+
+def _is_aggregate(record: CallRecord) -> bool:
+    return (record.producer_url or "").startswith(IN_PROCESS)
+
+
+def _is_of_an_aggregate(record: CallRecord) -> bool:
+    """Whether a platform asked an index for an aggregate, whose own record comes after those of its calls."""
+    return record.contract == namespaces.FIND_CONTENT_1 and record.sender == record.platform
 
 
 def _of(records: Sequence[CallRecord], platform: str) -> list[CallRecord]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from rivta.audit.story import source_fared
 from rivta.catalogue.decision import RejectionReason
 from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.cli.terminal import harmless_text
@@ -102,6 +103,9 @@ def _hop(hop: Hop) -> Iterator[Text]:
         yield _line("tables", f"publication {record.publication}, HSA tree {record.hsa_version or '-'}")
     yield from _rejected(hop)
     yield from _validation(hop)
+    for source in record.sources:
+        took = "" if source.ms is None else f"  {source.ms:.1f} ms"
+        yield _line("source", f"{source.source}  {source_fared(source)}{took}")
     if failed:
         yield _line("refused", f"{record.outcome} {_TEXTS.get(record.outcome, '')}".rstrip(), "bold red")
         detail = " ".join(record.detail.split())

@@ -19,10 +19,12 @@ PATIENT = "191212121212"
 MESSAGES: tuple[Literal["request"], Literal["response"]] = ("request", "response")
 """What an operation's two messages are called, in names of sample files too."""
 
-# Kinds of national id, by OID: personal number (1.2.752.129.2.1.3.1) and coordination number, whose day is 60 higher.
+# Kinds of id, by OID: reserve number of Region Stockholm, which begins with 99 as no birth date does, personal number
+# (1.2.752.129.2.1.3.1), and coordination number, whose day is 60 higher.
+_RESERVE_NUMBER = ("1.2.752.97.3.1.3", re.compile(r"99\d{10}"))
 _PERSONAL_NUMBER = ("1.2.752.129.2.1.3.1", re.compile(r"\d{6}([0-2]\d|3[01])\d{4}"))
 _COORDINATION_NUMBER = ("1.2.752.129.2.1.3.3", re.compile(r"\d{6}([6-8]\d|9[01])\d{4}"))
-_KINDS = (_PERSONAL_NUMBER, _COORDINATION_NUMBER)
+_KINDS = (_RESERVE_NUMBER, _PERSONAL_NUMBER, _COORDINATION_NUMBER)
 
 _ADDRESS_ENTRY = {
     Profile.RIVTABP20: (namespaces.WS_ADDRESSING, "To"),
@@ -144,7 +146,7 @@ def _way_to(element: etree._Element) -> str:
 
 
 def _state_kind(identity: etree._Element, patient: str) -> None:
-    """Corrects the OID beside an id; one of another kind (a reserve number, say) is left as it stands."""
+    """Corrects the OID beside an id; one of another kind (another region's reserve number, say) is left as it stands."""
     kind = next((oid for oid, form in _KINDS if form.fullmatch(patient)), None)
     parent = identity.getparent()
     if kind is None or parent is None:

@@ -81,17 +81,19 @@ class Calling:
         headers: Headers,
         body: bytes,
         query: str = "",
+        most_seconds: float | None = None,
     ) -> Relayed:
         """The producer's answer, whatever its status. Raises Refused (VP009) when none came or it may not be asked.
 
         `logical_address` is the one that was called; the route's own may be a default or a unit above it. A `query`
-        takes the place of that in the route's URL.
+        takes the place of that in the route's URL. `most_seconds` is what the caller can wait.
         """
         policy, url = self._policy, route.url
+        seconds = policy.seconds_of(route)
         target = Target(
             url=with_query(url, query) if query and not route.is_own_service else url,
             connect_seconds=policy.connect_seconds,
-            answer_seconds=policy.producer_seconds_of.get(route.contract, policy.producer_seconds),
+            answer_seconds=seconds if most_seconds is None else min(seconds, most_seconds),
             max_answer_bytes=policy.max_answer_bytes,
             client_certificate=route.client_certificate,
             ca=route.ca,
@@ -119,7 +121,7 @@ class Calling:
         """One sender leaves an eighth of a producer's places to the others; a platform, behind which a whole region
         calls, need not. Raises Refused."""
         policy, url = self._policy, route.url
-        limit = policy.in_flight_per_platform if route.platform else policy.in_flight_per_producer
+        limit = policy.in_flight_limit(route)
         if self._in_flight[url] >= limit:
             raise troubles.too_many_in_flight(url, limit)
         if self._in_flight_of[url, sender] >= limit - limit // 8 and not self._is_platform(sender):

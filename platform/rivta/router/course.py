@@ -12,8 +12,8 @@ from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Decision
 from rivta.router import headers
 from rivta.router.identify import Caller
-from rivta.router.messages import Answer, Peer, Request
-from rivta.router.record import CallRecord, RecordedViolation
+from rivta.router.messages import Answer, Peer, Request, Trouble
+from rivta.router.record import CallRecord, RecordedSource, RecordedViolation
 from rivta.soap.charsets import UTF_8
 from rivta.soap.head import Head
 from rivta.soap.identifiers import HsaId
@@ -29,6 +29,8 @@ class Ending:
     outcome: str
     """As in its record."""
     detail: str = ""
+    trouble: Trouble | None = None
+    """What happened below HTTP, where that is why the platform answered in the producer's place."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Course:
     decision: Decision | None = None
     producer_ms: float | None = None
     violations: tuple[RecordedViolation, ...] = ()
+    sources: tuple[RecordedSource, ...] = ()
 
     def read(self, head: Head) -> None:
         """Takes note of what the message says."""
@@ -69,7 +72,7 @@ class Course:
             outcome=ending.outcome,
             sender=caller.hsa_id if caller else sender,
             method=request.method or None,
-            sender_address=caller.address if caller else request.peer.address,
+            sender_address=(caller.address if caller else request.peer.address) or None,
             original_consumer=bounded(request.header(headers.ORIGINAL_CONSUMER)) or None,
             acting_on_behalf_of=bounded(request.header(headers.ACTING_ON_BEHALF_OF)) or None,
             publication=table.table.publication if table else None,
@@ -81,6 +84,7 @@ class Course:
             bytes_out=len(ending.answer.body),
             detail=bounded(ending.detail, _LONGEST_DETAIL) or "",
             violations=self.violations,
+            sources=self.sources,
             **self.head,
             **_decided(self.decision),
             **_connection(request.peer),

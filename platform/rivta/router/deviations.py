@@ -35,6 +35,9 @@ class Compat:
     cookies_relayed: bool = False
     plain_errors_empty: bool = False
     status_pages: bool = False
+    aggregate_by_original_consumer: bool = False
+    aggregate_without_climb: bool = False
+    aggregate_source_unchecked: bool = False
 
     @classmethod
     def vp(cls) -> Compat:
@@ -66,6 +69,7 @@ class Part(Enum):
     CALLER = "Who calls"
     WAY = "On the way"
     BACK = "What comes back"
+    AGGREGATES = "Aggregates"
     OPERATING = "Operating"
 
 
@@ -654,6 +658,72 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "the http listener's",
         "the https listener's (`listen.url`)",
         "that is where to call",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "Whose permission counts for a source",
+        "the sender's, or that of the original consumer in its header",
+        "the sender's",
+        "a header proves nothing, and the call to the source goes out in the sender's name",
+        switch="compat.aggregate_by_original_consumer",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "Permission on a unit above a source, or for a source's address with a delimiter",
+        "does not count: the source is left out, though a call to it is carried",
+        "counts, as in a call to the source itself",
+        "one decision for both",
+        switch="compat.aggregate_without_climb",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "Which of an engagement's two addresses needs a permission",
+        "its logical address; a source system that may not be called is asked all the same, and is a failed source",
+        "both; otherwise the source is left out",
+        "one decision for both",
+        switch="compat.aggregate_source_unchecked",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "An engagement whose source system is the address of the aggregating service",
+        "asked: a loop",
+        "left out, as one with that logical address",
+        "",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "Time",
+        "20 s for the index, and 28 s more for the sources",
+        "28 s for both (`aggregation.deadline_seconds`)",
+        "a consumer waits 30 s or so",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "`SOAPAction` of the calls to sources",
+        "that of the contract, or none",
+        "that of the contract",
+        "some producers choose their operation by it",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "No catalogue",
+        "an empty answer",
+        "VP008",
+        "no data and no knowledge are not the same",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "`result` of GetLaboratoryOrderOutcome 3.1",
+        "without `logId`",
+        "with `logId` NA",
+        "the contract's schema demands it",
+    ),
+    Deviation(
+        Part.AGGREGATES,
+        "A request with two patients",
+        "the last one",
+        "a fault",
+        "its sources might read another one than the index was asked about",
     ),
     Deviation(
         Part.OPERATING,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from rivta.catalogue.decision import IN_PROCESS
 from rivta.router.messages import Headers, ProducerAnswer, Request
 from rivta.soap import identifiers
 
@@ -15,6 +16,9 @@ PRODUCER_TIME = "x-skltp-prt"
 ORIGINAL_CONSUMER = "x-rivta-original-serviceconsumer-hsaid"
 ACTING_ON_BEHALF_OF = "x-rivta-acting-on-behalf-of-hsaid"
 ROUTING_HISTORY = "x-rivta-routing-history"
+SEGMENTS = "x-rivta-history-segments"
+"""Ours: how many routing histories ended before this one began, because a service of a platform made calls of its own
+to answer a call. It goes to other platforms only."""
 SENDER_ID = "x-vp-sender-id"
 INSTANCE_ID = "x-vp-instance-id"
 CONTENT_TYPE = "text/xml; charset=UTF-8"
@@ -33,11 +37,12 @@ _WORD_OF_A_PROXY = (
 )
 _NEVER_TO_PRODUCER = re.compile(
     rf"(?i){_OF_ONE_HOP}|{_WORD_OF_A_PROXY}|{SENDER_ID}|{INSTANCE_ID}|content-encoding|user-agent|"
-    rf"{CORRELATION_ID}|{ORIGINAL_CONSUMER}|{ROUTING_HISTORY}"
+    rf"{CORRELATION_ID}|{ORIGINAL_CONSUMER}|{ROUTING_HISTORY}|{SEGMENTS}"
 )
 _NEVER_TO_CONSUMER = re.compile(rf"(?i){_OF_ONE_HOP}|{CORRELATION_ID}|{PRODUCER_TIME}")
 
 _COOKIES = {"cookie", "cookie2", "set-cookie", "set-cookie2"}
+_TOLD_WHO_CALLS = ("http:", IN_PROCESS[:5])
 _AS_HYPHENS = str.maketrans("_.", "--")
 _LONGEST_REMEMBERED = 100
 _MOST_REMEMBERED = 1000
@@ -155,10 +160,12 @@ def to_producer(
     history: str,
     sender: str,
     platform: str,
+    segments: str = "",
 ) -> Headers:
     """The headers of the call to the producer at `url`. `correlation_id` None: it does not leave the platform.
 
-    A producer reached by plain http is told who calls; one reached by https knows who we are from our certificate.
+    A producer reached by plain http is told who calls, and so is the worker's own service; one reached by https knows
+    who we are from our certificate. `segments` is what came in that header, for a producer that is a platform.
     """
     own = [
         ("Host", host_of(url)),
@@ -170,7 +177,9 @@ def to_producer(
         own.append((ROUTING_HISTORY, history))
     if correlation_id is not None:
         own.append((CORRELATION_ID, correlation_id))
-    if url[:5].lower() == "http:":
+    if segments:
+        own.append((SEGMENTS, segments))
+    if url[:5].lower() in _TOLD_WHO_CALLS:
         own += ((SENDER_ID, sender), (INSTANCE_ID, platform))
     return (*own, *filters.to_producer(request.headers))
 

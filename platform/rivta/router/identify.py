@@ -53,6 +53,8 @@ class Way(Enum):
     """The one in a header on plain http."""
     HTTP_INTERNAL = "http internal"
     """The word of a component of this very platform, on plain http."""
+    INSIDE = "inside"
+    """The worker itself calls, for a sender that it has identified before, or for its platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def identify(
     certificate.
     """
     peer = request.peer
+    if peer.inside is not None:
+        return Caller(peer.inside, Way.INSIDE, peer.address)
     if peer.plain:
         return _on_plain_http(request, policy, certificates, withdrawn, now)
     if peer.sender is None:

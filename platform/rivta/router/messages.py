@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # settings read headers' names from here, and a command line need not load cryptography for that
+    from rivta.router.record import RecordedSource
     from rivta.tls.sender import Sender
 
 Headers = tuple[tuple[str, str], ...]
@@ -35,6 +36,8 @@ class Peer:
     """Version and cipher, as `TLSv1.3 TLS_AES_256_GCM_SHA384`; None outside TLS."""
     plain: bool = False
     """Whether the connection is without TLS, so that nothing is proved."""
+    inside: str | None = None
+    """HSA-id that this very worker calls for, where there is no connection: set by the platform's own services only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Request:
     peer: Peer
     raw_query: str = ""
     """The query as it stands in the request target, without its question mark."""
+    answer_seconds: float | None = None
+    """So long whoever calls can wait for the producer, where that may be less than what the platform gives it."""
 
     def all(self, name: str) -> list[str]:
         """The values of every header `name` (any case) that has one, trimmed, in order."""
@@ -99,6 +104,8 @@ class ProducerAnswer:
     reason: str
     headers: Headers
     body: bytes
+    sources: tuple[RecordedSource, ...] = ()
+    """What an aggregate of our own was made of."""
 
     def header(self, name: str) -> str:
         """The first value of the header `name` (any case); empty when there is none."""

@@ -19,10 +19,10 @@ from rivta.router.deviations import Compat
 from rivta.router.identify import Caller, Identify, Way
 from rivta.router.large import Giants, apart_if_large
 from rivta.router.loops import MOST_VISITS, History, LoopRule, loop_rule
-from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, Request
+from rivta.router.messages import Answer, Headers, Peer, ProducerAnswer, ProducerFailure, Request
 from rivta.router.policy import Policy
 from rivta.router.reading import Message, fault_recoded, for_producer, is_to_be_recoded, read_message, recoded, unpacked
-from rivta.router.record import CANCELLED, ROUTED, CallRecord, CannotRecord, Payloads, Recorder
+from rivta.router.record import CANCELLED, ROUTED, UNRECORDED, CallRecord, CannotRecord, Payloads, Recorder
 from rivta.router.schemas import Schemas
 from rivta.soap import namespaces
 from rivta.soap.charsets import UTF_8
@@ -56,9 +56,11 @@ class Router:
         now: Callable[[], datetime],
         recorder: Recorder,
         payloads: Payloads | None = None,
+        giants: Giants | None = None,
     ) -> None:
         """`table` gives the table in force, None while none was ever loaded; `now` the time in UTC; `recorder` takes
-        what happened to each call, and `payloads`, where there are any, its messages."""
+        what happened to each call, and `payloads`, where there are any, its messages; `giants` is given where others
+        of this worker read large messages too."""
         self._policy = policy
         self._table = table
         self._identify = identify
@@ -67,7 +69,7 @@ class Router:
         self._now = now
         self._recorder = recorder
         self._payloads = payloads
-        self._giants = Giants()
+        self._giants = giants or Giants()
         self._filters = headers.Filters(
             policy.header_rules,
             certificate_headers=policy.certificate_headers,
@@ -78,11 +80,15 @@ class Router:
     async def carry(self, request: Request) -> Answer:
         """Carries one call from its bytes to the bytes of the answer. Raises nothing but CancelledError, after the
         call was recorded."""
+        return (await self.carry_to_its_end(request)).answer
+
+    async def carry_to_its_end(self, request: Request) -> Ending:
+        """The same, with what the platform knows of how the call ended: for a service that calls from inside."""
         course = Course(request, headers.correlation_id_of(request), self._now(), self._table())
         try:
             self._recorder.check()
         except CannotRecord as error:
-            return _unrecorded(course.correlation_id, error)
+            return Ending(_unrecorded(course.correlation_id, error), UNRECORDED)
         ending = await self._ending(course)
         record = self._record(course, ending)
         if self._payloads is not None:
@@ -90,7 +96,7 @@ class Router:
         answer = await self._deliver(record, ending.answer)
         if ending.outcome == CANCELLED:
             raise asyncio.CancelledError
-        return answer
+        return ending if answer is ending.answer else dataclasses.replace(ending, answer=answer)
 
     async def _carried(self, course: Course) -> Answer:
         """The steps of a call. Their order decides which fault wins. Raises Refused."""
@@ -111,7 +117,7 @@ class Router:
             del message  # a tree is about seven times its text, and the producer may take half a minute
         lines = self._headers(request, route, caller=caller, history=history, correlation_id=course.correlation_id)
         relayed = await self._call(request, route, body, caller=caller, address=bounded(address) or "", lines=lines)
-        course.producer_ms = relayed.producer_ms
+        course.producer_ms, course.sources = relayed.producer_ms, relayed.answer.sources
         _refuse_bad_answer(route, relayed.answer, self._policy.compat)
         async with self._giants.room_for(len(relayed.answer.body)):
             relayed = await self._unpack(relayed)
@@ -123,10 +129,13 @@ class Router:
         try:
             return Ending(await self._carried(course), ROUTED)
         except Refused as refused:
-            return Ending(self._refuse(refused, course), refused.fault.value.code, refused.private_detail)
+            cause = refused.__cause__
+            trouble = cause.trouble if isinstance(cause, ProducerFailure) else None
+            return Ending(self._refuse(refused, course), refused.fault.value.code, refused.private_detail, trouble)
         except asyncio.CancelledError:
-            # The platform stops, and this call has outlasted the time to drain: nobody hears an answer any more.
-            return Ending(Answer(0, (), b""), CANCELLED, "cut off: the platform was stopped")
+            # The platform stops, and this call has outlasted the time to drain, or the time of the aggregate that it
+            # was made for is up: nobody hears an answer any more.
+            return Ending(Answer(0, (), b""), CANCELLED, "cut off: nobody waited for the answer any more")
         except Exception as error:  # noqa: BLE001 - one bad message must not cost the others their worker
             # Where, but not the exception's own words: they may quote the message.
             where = "".join(traceback.format_tb(error.__traceback__))
@@ -170,7 +179,7 @@ class Router:
     def _check_original_consumer(self, request: Request, sender: Caller) -> None:
         """Only those in the list may name another, unlike the incumbent's empty list; oneself anybody may name."""
         originals = set(request.all(headers.ORIGINAL_CONSUMER))
-        if not originals or originals == {sender.hsa_id} or sender.way is Way.HTTP_INTERNAL:
+        if not originals or originals == {sender.hsa_id} or sender.way in (Way.HTTP_INTERNAL, Way.INSIDE):
             return
         allowed, unchecked = self._policy.original_consumer_allowed, self._policy.insecure.original_consumer_unchecked
         if len(originals) > 1 or not originals.pop().isprintable():
@@ -233,6 +242,7 @@ class Router:
             history=history.extended,
             sender=caller.hsa_id,
             platform=policy.platform,
+            segments=request.header(headers.SEGMENTS) if route.platform or route.is_in_process else "",
         )
 
     async def _call(
@@ -246,6 +256,7 @@ class Router:
             headers=lines,
             body=body,
             query=request.raw_query if self._policy.compat.query_passed_on else "",
+            most_seconds=request.answer_seconds,
         )
 
     async def _unpack(self, relayed: Relayed) -> Relayed:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from rivta.catalogue.decision import Route
 from rivta.router.deviations import Compat, Insecure
 from rivta.router.headers import HeaderRules
 from rivta.soap.identifiers import ContractNamespace, HsaId
@@ -78,6 +79,8 @@ class Policy:
     """Whether loops are looked for, and this platform enters its name in the history."""
     producer_seconds: float = 29.0
     producer_seconds_of: Mapping[ContractNamespace, float] = field(default_factory=dict)
+    platform_seconds: float | None = None
+    """Time for another platform to answer, which may have to wait for a producer of its own; None: as any other."""
     connect_seconds: float = 2.0
     retry_attempts: int = 1
     retry_delay_seconds: float = 2.0
@@ -95,6 +98,19 @@ class Policy:
     header_rules: HeaderRules = field(default_factory=HeaderRules)
     compat: Compat = field(default_factory=Compat)
     insecure: Insecure = field(default_factory=Insecure)
+
+    def seconds_of(self, route: Route) -> float:
+        """Time for the producer of a route to answer."""
+        usual = self.producer_seconds
+        if route.platform and self.platform_seconds is not None:
+            usual = self.platform_seconds
+        return self.producer_seconds_of.get(route.contract, usual)
+
+    def in_flight_limit(self, route: Route) -> int:
+        """Calls that may be under way to the producer address of a route; behind a platform, or the worker's own
+        service, stand many producers."""
+        has_many = route.platform or route.is_in_process
+        return self.in_flight_per_platform if has_many else self.in_flight_per_producer
 
     @property
     def certificate_headers(self) -> frozenset[str]:

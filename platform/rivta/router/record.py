@@ -14,7 +14,9 @@ from rivta.soap.faults import Fault
 ROUTED = Outcome.ROUTED.value
 """The outcome of a call that its producer answered."""
 CANCELLED = "cancelled"
-"""The outcome of a call that was cut off because the platform stopped."""
+"""The outcome of a call that was cut off: the platform stopped, or the aggregate that it was made for was answered."""
+UNRECORDED = "unrecorded"
+"""What came of a call that was not carried because its record could not have been made; it stands in no record."""
 
 
 class CannotRecord(Exception):
@@ -47,6 +49,22 @@ class RecordedViolation:
     line: int
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """A source system that an aggregate has asked, or was not allowed to ask, and what came of it."""
+
+    source: str
+    """Its address."""
+    status: str
+    """As in ProcessingStatus: `DataFromSource` or `NoDataSynchFailed`; `Filtered` when it was not asked."""
+    code: str = ""
+    """The error's code, or the reason why it was filtered."""
+    text: str = ""
+    records: int = 0
+    ms: float | None = None
+    """How long it took; None when it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,8 @@ class CallRecord:
     """Of the HTTP request; None when there was none that could be read."""
     tls: str | None = None
     """Version and cipher of the caller's connection, as `TLSv1.3 TLS_AES_256_GCM_SHA384`; None outside TLS."""
+    sources: tuple[RecordedSource, ...] = ()
+    """Of an aggregate of this platform. Its calls to them have records of their own, by the same correlation id."""
 
     @property
     def is_routed(self) -> bool:
@@ -138,6 +158,7 @@ class CallRecord:
         values = {name: value for name, value in fields.items() if name in _FIELDS}
         try:
             values["violations"] = tuple(RecordedViolation(**violation) for violation in values.get("violations", ()))
+            values["sources"] = tuple(RecordedSource(**source) for source in values.get("sources", ()))
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"not a call record: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
 
 import rivta
 from rivta.audit.call_log import CallLog
@@ -35,10 +36,12 @@ from rivta.catalogue.table import Table
 from rivta.contracts.current import CurrentContracts
 from rivta.run.admin_changes import CHANGE_PATHS, ChangesApi
 from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
+from rivta.run.admin_index import INDEX_PATHS, IndexApi
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
 from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
 from rivta.run.admin_tables import TABLE_PATHS, TablesApi
 from rivta.run.figures import all_figures, platform_expiries
+from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
 from rivta.run.tokens import Tokens
 from rivta.run.trust import RevocationWatch
@@ -62,6 +65,7 @@ class Kept:
     collector: Collector
     payloads: Payloads
     revocations: RevocationWatch
+    indexing: Indexing
     now: Callable[[], datetime]
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever uses the autopublisher, which is for one at a time."""
@@ -110,6 +114,7 @@ _PATHS = (
     *CHANGE_PATHS,
     *TABLE_PATHS,
     *PREVIEW_PATHS,
+    *INDEX_PATHS,
     ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
     ApiPath("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     ApiPath(
@@ -132,6 +137,7 @@ def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Applicati
         (TABLE_PATHS, TablesApi(kept)),
         (CHANGE_PATHS, ChangesApi(kept)),
         (PREVIEW_PATHS, PreviewApi(kept)),
+        (INDEX_PATHS, IndexApi(kept)),
     )
     serving = {(one.verb, one.path): api for paths, api in parts for one in paths}
     application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)
@@ -246,6 +252,7 @@ class _Api:
             "contracts": kept.contracts.problem,
             "call_log": kept.collector.failure,
             "revocation": kept.revocations.problem(),
+            "index": await asyncio.to_thread(self._index_problem),
             "certificate": await asyncio.to_thread(self._certificate_problem),
         }
 
@@ -267,6 +274,12 @@ class _Api:
             return None
         first = refused[0]
         return f"proposal {first['id']} by {first['author']} ({first['comment']}) was refused: {first['reason']}"
+
+    def _index_problem(self) -> str | None:
+        try:
+            return self._kept.indexing.problem()
+        except SQLAlchemyError:
+            return None  # told as that of the database
 
     def _certificate_problem(self) -> str | None:
         return expiry_problem(platform_expiries(self._kept.settings), self._kept.now())

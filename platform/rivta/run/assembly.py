@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from producers_stub.world import Platform, Producer, World
+from producers_stub.situations import Situations
+from producers_stub.world import Patient, Platform, Producer, World
 from rivta import shipped
 from rivta.files import write_file
 from rivta.run import ports
@@ -28,8 +29,14 @@ _log = logging.getLogger("rivta.run.assembly")
 PRODUCER_SECONDS = {"national": 27.0, "regional": 25.0}
 """Timeouts nest: the national platform waits longer than the regional one that it waits for."""
 
-_OWN_SERVICES = ("monitoring", "catalogue")
-"""Variables of the tables for what a platform answers itself."""
+_PLATFORM_SECONDS = {"national": 27.0, "regional": 29.0}
+"""The regional platform waits longer for the national one, whose aggregates may have to wait for it."""
+_AGGREGATE_SECONDS = {"national": 28.0, "regional": 26.0}
+
+_OWN_SERVICES = ("monitoring", "catalogue", "index")
+"""Variables of the tables for what a platform's keeper answers."""
+_AGGREGATION = "aggregation:"
+"""Variable `aggregation`: what the worker that took the call answers itself."""
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = (ports.EVERYWHERE, ports.EVERYWHERE_V6)
@@ -297,8 +304,21 @@ def _write_settings(
             "hsa": tables.absolute() / "hsa",
             "autopublish": True,
         },
-        "variables": {**urls.https, **urls.producers, **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key])},
-        "timeouts": {"producer_seconds": PRODUCER_SECONDS[platform.key]},
+        "variables": {
+            **urls.https,
+            **urls.producers,
+            **dict.fromkeys(_OWN_SERVICES, urls.services[platform.key]),
+            "aggregation": _AGGREGATION,
+        },
+        "timeouts": {
+            "producer_seconds": PRODUCER_SECONDS[platform.key],
+            "platform_seconds": _PLATFORM_SECONDS[platform.key],
+        },
+        "index": {"hsa_id": platform.aggregation_address},
+        "aggregation": {
+            "address": platform.aggregation_address,
+            "deadline_seconds": _AGGREGATE_SECONDS[platform.key],
+        },
         "original_consumer": {"allowed": [one.hsa_id for one in world.platforms if one.key != platform.key]},
         "contracts": {"installed": home.contracts},
     }
@@ -364,12 +384,13 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
                 https=urls.https[platform.key],
                 public_url=urls.public[platform.key],
                 admin=f"{_LOOPBACK}:{base + ports.PLATFORM_OFFSETS[platform.key] + ports.ADMIN}",
+                aggregation_address=platform.aggregation_address,
             )
             for platform in world.platforms
         },
         "console": None,
         "viewer": None,
-        "aggregation_address": None,
+        "aggregation_address": world.platform("national").aggregation_address,
         "ca": str(home.certs / "ca.pem"),
         "crl": str(home.certs / "crl.pem"),
         "admin_token_file": str(home.admin_token_file),
@@ -382,9 +403,14 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
             for identity in world.identities
         },
         "producers": [_producer_entry(producer, urls.producers[producer.name]) for producer in world.producers],
-        "patients": [{"id": patient.id, "name": patient.name} for patient in world.patients],
+        "patients": [{"id": one.id, "name": one.name, "shows": one.note} for one in _patients(world)],
         "stubs": f"http://{_LOOPBACK}:{base + ports.STUBS_ADMIN}",
     }
+
+
+def _patients(world: World) -> Iterable[Patient]:
+    """Everybody in the demo world, and the patient of each of the testers' situations."""
+    return (*world.patients, *(situation.patient for situation in Situations.load(world).situations))
 
 
 def _platform_entry(
@@ -394,6 +420,7 @@ def _platform_entry(
     https: str,
     public_url: str,
     admin: str,
+    aggregation_address: str,
     tak: str | None = None,
     http: str | None = None,
     insecure: Sequence[str] = (),
@@ -406,6 +433,7 @@ def _platform_entry(
         "http": http,
         "admin": f"http://{admin}",
         "tak": f"{tak or f'http://{admin}'}{TAK_BASE}",
+        "aggregation_address": aggregation_address,
         "insecure": list(insecure),
     }
 
@@ -429,6 +457,7 @@ def _platform_endpoints(home: Home, settings: Settings) -> Endpoints:
         https=f"https://{_reachable(settings.listen.https)}/vp",
         public_url=settings.url,
         admin=_reachable(settings.listen.admin),
+        aggregation_address=settings.aggregation.address or settings.platform.hsa_id,
         tak=_tak_url(settings.listen.tak),
         http=f"http://{_reachable(settings.listen.http)}/vp" if settings.listen.http else None,
         insecure=settings.insecure_switches.switched_on(),
@@ -438,7 +467,7 @@ def _platform_endpoints(home: Home, settings: Settings) -> Endpoints:
         "platforms": {settings.platform.short_name: entry},
         "console": None,
         "viewer": None,
-        "aggregation_address": None,
+        "aggregation_address": entry["aggregation_address"],
         "ca": str(settings.tls.trusted[0]) if settings.tls.trusted else "",
         "crl": str(settings.tls.crl[0]) if settings.tls.crl else None,
         "admin_token_file": str(settings.listen.admin_token),

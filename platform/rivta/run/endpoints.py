@@ -23,6 +23,8 @@ class PlatformEndpoints(TypedDict):
     """Base URL of its admin API."""
     tak: str
     """Base URL of the catalogue's SOAP services, as http://127.0.0.1:20012/tak-services."""
+    aggregation_address: str
+    """Logical address of its aggregating services and its engagement index."""
     insecure: list[str]
     """Names of the switches of `insecure` that are on."""
 
@@ -51,6 +53,8 @@ class Patient(TypedDict):
 
     id: str
     name: str
+    shows: str
+    """What a call about the person shows, or what is special about them; may be empty."""
 
 
 class Endpoints(TypedDict):
@@ -61,6 +65,7 @@ class Endpoints(TypedDict):
     console: str | None
     viewer: str | None
     aggregation_address: str | None
+    """The national platform's."""
     ca: str
     crl: str | None
     admin_token_file: str

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from rivta.run.access_log import KeptAccessLog
 from rivta.run.admin import Kept, admin_application
 from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
+from rivta.run.indexing import Indexing
 from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
 from rivta.run.services.access_logs import PatientLog, access_logs
@@ -51,6 +53,7 @@ _log = logging.getLogger("rivta.run.keeper")
 _POLL_SECONDS = 0.15
 _RETENTION_SECONDS = 3600.0
 _CATCH_UP_SECONDS = 1.0
+_INBOX_SECONDS = 1.0
 
 
 def main(config: Path, child: Child) -> None:
@@ -80,7 +83,7 @@ async def _keep(settings: Settings, child: Child) -> None:
             pages = await asyncio.to_thread(status_application, kept, started)
             await _serve_pages(stack, pages, child.listeners["status"])
         tak = await _serve_tak(stack, kept, catalogue, child) if "tak" in child.listeners else None
-        await _serve_services(stack, catalogue, _other_services(settings, access_log), child)
+        await _serve_services(stack, catalogue, kept.indexing, _other_services(settings, access_log), child)
         workers_gone = asyncio.Event()
         collecting = asyncio.create_task(kept.collector.run(workers_gone))
         chores = [
@@ -92,15 +95,18 @@ async def _keep(settings: Settings, child: Child) -> None:
                 every(settings.access_log.checkpoint_seconds, lambda: asyncio.to_thread(access_log.sign))
             ),
             asyncio.create_task(every(REVOCATION_SECONDS, kept.revocations.refresh)),
+            asyncio.create_task(every(_INBOX_SECONDS, lambda: _empty_inbox(kept.indexing))),
         ]
+        notifying = asyncio.create_task(kept.indexing.delivery.run())
         if tak is not None:
             chores.append(asyncio.create_task(every(IDENTITY_SECONDS, tak.refresh)))
         if not is_open:
             chores.append(asyncio.create_task(_catch_up(engine)))
         child.ready()
         await child.stopped()
-        for chore in chores:
+        for chore in (*chores, notifying):
             chore.cancel()
+        await asyncio.wait((notifying,))
         # The supervisor stops the workers first, so this last pass finds everything they wrote.
         workers_gone.set()
         await collecting
@@ -113,11 +119,12 @@ def _kept(settings: Settings, engine: Engine) -> Kept:
     contracts = CurrentContracts(settings.contracts.installed)
     publications, hsa_versions = Publications(engine, signer(settings.tls.key)), HsaVersions(engine)
     autopublisher = _autopublisher(settings, contracts, publications, hsa_versions)
+    table = CurrentTable(state / "tables")
     return Kept(
         settings=settings,
         started=_now(),
         contracts=contracts,
-        table=CurrentTable(state / "tables"),
+        table=table,
         publications=publications,
         hsa_versions=hsa_versions,
         autopublisher=autopublisher,
@@ -136,6 +143,7 @@ def _kept(settings: Settings, engine: Engine) -> Kept:
         collector=Collector(state / "spool", engine, clock=_now, mirrors=[_ecs_file(settings)]),
         payloads=Payloads(state / "payload"),
         revocations=RevocationWatch.of(settings.tls, clock=_now, accepts_doubt=False),
+        indexing=Indexing.of(settings, engine, lambda: table.table, now=_now),
         now=_now,
     )
 
@@ -230,15 +238,19 @@ def _catalogue(kept: Kept) -> Catalogue:
 
 
 def _other_services(settings: Settings, access_log: KeptAccessLog) -> dict[str, Answer]:
-    """What the platform answers itself, beside its catalogue."""
+    """What the platform answers itself, beside its catalogue and index."""
     patient_log = PatientLog(access_log.reports, _now, settings.access_log.patient_services)
     return {namespaces.GET_ACCESS_LOGS_FOR_PATIENT_1: access_logs(patient_log)}
 
 
 async def _serve_services(
-    stack: contextlib.AsyncExitStack, catalogue: Catalogue, others: dict[str, Answer], child: Child
+    stack: contextlib.AsyncExitStack,
+    catalogue: Catalogue,
+    indexing: Indexing,
+    others: Mapping[str, Answer],
+    child: Child,
 ) -> None:
-    server = services(catalogue, others)
+    server = services(catalogue, indexing.services, others)
     listening = await asyncio.get_running_loop().create_unix_server(
         server, sock=child.listeners["services"], backlog=BACKLOG
     )
@@ -285,6 +297,12 @@ def _report(result: Result) -> None:
         _log.error("%s: %s%s", result.state.value, result.message, "".join(f"\n  {one}" for one in result.errors))
     elif result.state is not State.UNCHANGED:
         _log.info("%s: %s", result.state.value, result.message)
+
+
+async def _empty_inbox(indexing: Indexing) -> None:
+    done = await asyncio.to_thread(indexing.store.empty_inbox)
+    if done:
+        _log.info("%d messages to the index, taken under its write lock, have taken effect", done)
 
 
 async def _retain(kept: Kept) -> None:

@@ -3,15 +3,21 @@
 import asyncio
 import logging
 import ssl
+import tomllib
+import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import aiohttp
 import uvloop
 
 import rivta
+from producers_stub.announcing import Announcement, Announcer, Send, announcements
 from producers_stub.answers import StubProducer
-from producers_stub.journals import load_journals
+from producers_stub.journals import Journal, load_journals
 from producers_stub.server import StubServer
 from producers_stub.services import Applications
+from producers_stub.situations import Situations
 from producers_stub.world import World
 from rivta.contracts.current import CurrentContracts
 from rivta.run.admin_door import door
@@ -21,11 +27,14 @@ from rivta.run.home import Home
 from rivta.run.output import log_to_stderr
 from rivta.run.ports import BACKLOG
 from rivta.run.trust import IDENTITY_SECONDS, OwnIdentity
-from rivta.tls.contexts import server_context
+from rivta.soap.identifiers import CORRELATION_ID
+from rivta.tls.contexts import client_context, server_context
 
 _log = logging.getLogger("rivta.run.producers")
 
 _CONTRACTS_SECONDS = 1.0
+_ANNOUNCING_SECONDS = 30.0
+"""For one Update."""
 
 
 def main(home: Home, child: Child) -> None:
@@ -40,13 +49,18 @@ def main(home: Home, child: Child) -> None:
 
 async def _serve(home: Home, child: Child, *, started: datetime) -> None:
     world = World.load()
+    journals, situations = load_journals(), Situations.load(world)
     shown = {producer.name: _shown(home, producer.name) for producer in world.producers}
     contracts = CurrentContracts(home.contracts)
-    applications = Applications(_stub_producers(world, started), *contracts.in_force)
+    stubs = _stub_producers(world, journals, situations, started=started)
+    applications = Applications(stubs, *contracts.in_force)
+    announcer = Announcer.of(announcements(world, journals, situations), _announced_by_call(home))
     server = StubServer(
         world.producers,
         application_of=applications.of,
         admin_door=door(home.admin_token()),
+        steered=situations.setting,
+        announced=announcer.describe,
         listeners=child.listeners,
         tls={name: context for name, (context, _) in shown.items()},
         backlog=BACKLOG,
@@ -54,6 +68,7 @@ async def _serve(home: Home, child: Child, *, started: datetime) -> None:
     async with server:
         chores = [asyncio.create_task(every(IDENTITY_SECONDS, own.refresh)) for _, own in shown.values()]
         chores.append(asyncio.create_task(every(_CONTRACTS_SECONDS, lambda: _switch(contracts, applications))))
+        chores.append(asyncio.create_task(announcer.run()))
         child.ready()
         await child.stopped()
         for chore in chores:
@@ -72,8 +87,43 @@ def _shown(home: Home, name: str) -> tuple[ssl.SSLContext, OwnIdentity]:
     return context, OwnIdentity(certificate, key, (context,))
 
 
-def _stub_producers(world: World, started: datetime) -> dict[str, StubProducer]:
-    journals = load_journals()
+def _announced_by_call(home: Home) -> Send:
+    """What calls an index as a producer does: by mutual TLS, through the platform that the producer is connected to."""
+
+    async def send(one: Announcement) -> tuple[int, bytes]:
+        issued = home.certs / "issued"
+        tls = client_context(
+            certificate=issued / f"{one.producer}.pem",
+            key=issued / f"{one.producer}.key",
+            trusted=home.certs / "ca.pem",
+        )
+        connector = aiohttp.TCPConnector(ssl=tls, force_close=True)
+        limit = aiohttp.ClientTimeout(total=_ANNOUNCING_SECONDS)
+        headers = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""', CORRELATION_ID: str(uuid.uuid4())}
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=limit) as session,
+                session.post(_platform_url(home, one.platform), data=one.body, headers=headers) as answer,
+            ):
+                return answer.status, await answer.read()
+        except aiohttp.ClientError as error:
+            raise OSError(str(error)) from error
+
+    return send
+
+
+def _platform_url(home: Home, platform: str) -> str:
+    """Where a platform of the pair is reached, as the tables' variables have it. Raises OSError."""
+    try:
+        url = tomllib.loads(home.settings_file(platform).read_text(encoding="utf-8"))["variables"][platform]
+    except (KeyError, ValueError) as error:
+        raise OSError(f"{home.settings_file(platform)} does not say where the platform is: {error}") from error
+    return str(url)
+
+
+def _stub_producers(
+    world: World, journals: Mapping[str, Journal], situations: Situations, *, started: datetime
+) -> dict[str, StubProducer]:
     return {
         producer.name: StubProducer(
             producer=producer,
@@ -81,6 +131,7 @@ def _stub_producers(world: World, started: datetime) -> dict[str, StubProducer]:
             version=rivta.__version__,
             started=started,
             now=lambda: datetime.now(UTC),
+            situations=situations,
         )
         for producer in world.producers
     }

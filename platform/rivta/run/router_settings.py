@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import math
 
+from rivta.aggregation.merge import Wording
+from rivta.aggregation.service import Rules
 from rivta.router.client import ClientRules
 from rivta.router.headers import HeaderRules
 from rivta.router.limits import Limits
 from rivta.router.policy import Handling, PlainHttp, Policy, Validation
 from rivta.run.settings import Settings
 from rivta.run.trust import RevocationWatch
-from rivta.soap.identifiers import ContractNamespace, HsaId
+from rivta.soap.identifiers import ContractNamespace, HsaId, LogicalAddress
 from rivta.tls.targets import Identities, TlsTarget
 
 
@@ -46,6 +48,7 @@ def policy_of(settings: Settings) -> Policy:
         routing_history=settings.loops.routing_history,
         producer_seconds=settings.timeouts.producer_seconds,
         producer_seconds_of={ContractNamespace(n): seconds for n, seconds in settings.timeouts.contracts.items()},
+        platform_seconds=settings.timeouts.platform_seconds,
         connect_seconds=settings.timeouts.connect_seconds,
         retry_attempts=settings.retry.attempts,
         retry_delay_seconds=settings.retry.delay_seconds,
@@ -66,6 +69,26 @@ def policy_of(settings: Settings) -> Policy:
         ),
         compat=settings.compat_switches,
         insecure=settings.insecure_switches,
+    )
+
+
+def aggregation_rules_of(settings: Settings) -> Rules:
+    """How this platform aggregates. Its workers share the calls that may be under way."""
+    own = settings.aggregation
+    address = own.address or settings.platform.hsa_id
+    return Rules(
+        platform=HsaId(settings.platform.hsa_id),
+        address=LogicalAddress(address),
+        index_address=LogicalAddress(own.index_address or address),
+        services=own.rows,
+        deadline_seconds=own.deadline_seconds,
+        index_seconds=own.index_seconds,
+        source_seconds=own.source_seconds,
+        in_flight=math.ceil(own.in_flight / settings.platform.workers),
+        filtered_shown_to=frozenset(map(HsaId, own.filtered_shown_to)),
+        logical_errors_fail=own.logical_errors == "failed",
+        wording=Wording(in_order=own.order == "source", strict=own.strict_status),
+        compat=settings.compat_switches,
     )
 
 

@@ -32,12 +32,14 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from rivta.aggregation.services import Service, services
 from rivta.catalogue.quirks import QUIRKS, Dates, RegistryRules
 from rivta.router.deviations import DEVIATIONS, Compat, Insecure
 from rivta.router.headers import HeaderRules
 from rivta.router.policy import CERTIFICATE_HEADER
 from rivta.run.ports import host_and_port
 from rivta.run.toml import toml_value
+from rivta.soap.identifiers import ContractNamespace
 from rivta.tls.contexts import TlsSetupError, check_offer
 
 Policy = Literal["reject", "report", "off"]
@@ -374,6 +376,12 @@ class Timeouts(_Section):
         unit="seconds",
         vp="producer.https.connect.timeout",
     )
+    platform_seconds: Seconds | None = _key(
+        "Time for an address of a component marked `platform: true` to answer: behind it may be an aggregate, or a "
+        "producer with a time of its own. Left out: as for any other.",
+        None,
+        unit="seconds",
+    )
     contracts: dict[Identifier, Seconds] = _key(
         "Other times to answer for some contracts, by contract namespace.",
         unit="seconds",
@@ -598,12 +606,133 @@ else:
     _Registry = _registry()
 
 
+class AggregatingService(_Section):
+    """How one contract is aggregated. A service of your own needs `domain`, `patient` and `records`; of one that is
+    shipped, what is left out stays as it is."""
+
+    domain: Identifier | None = _key("Service domain in the index, as riv:crm:scheduling.", None)
+    categories: tuple[Identifier, ...] | None = _key(
+        "Categories in the index. The index is asked for one; of several, for all, and the others are dropped.", None
+    )
+    patient: Identifier | None = _key(
+        "Where the patient's id stands in a request: names of elements, as patientId/id.", None
+    )
+    source: str | None = _key("Where a request says that it wants one source, as sourceSystemHSAId.", None)
+    wanted_categories: str | None = _key("Where a request says which categories it wants.", None)
+    records: tuple[Identifier, ...] | None = _key(
+        "Names of the elements of an answer that are joined, in the order of the schema; none: the answer is empty.",
+        None,
+    )
+    request_element: str | None = _key("Root element of a request, where it is not the contract's name.", None)
+    response_element: str | None = _key("Root element of an answer, where it is not the name and Response.", None)
+    result_code: str | None = _key("resultCode of the `result` that is put into every answer; empty: none is.", None)
+    log_id: str | None = _key("Its logId; empty: none.", None)
+    asks: Literal["source_system", "logical_address"] | None = _key("Which address of an engagement is called.", None)
+    address_in_request: str | None = _key("Where a request names the address that it goes to, beside its header.", None)
+    newest_years: Annotated[int, Field(ge=0, strict=True)] | None = _key(
+        "Only engagements with content at most so old; 0: all.", None, unit="years"
+    )
+    refused: dict[Identifier, str] | None = _key(
+        "Elements that a request must not have, and the text of the fault that it gets.", None
+    )
+    source_seconds: Seconds | None = _key("Time for a source to answer.", None, unit="seconds")
+
+
+class Aggregation(_Section):
+    """The aggregating services: what is routed to `aggregation:`."""
+
+    address: Identifier | None = _key(
+        "Logical address of the aggregating services: engagements that point at it are dropped. Left out: the "
+        "platform's HSA-id.",
+        None,
+    )
+    index_address: Identifier | None = _key(
+        "Logical address of the engagement index; left out: that of the aggregating services.",
+        None,
+    )
+    deadline_seconds: Seconds = _key(
+        "Time for a whole aggregate, index included: what has come by then is answered.",
+        28.0,
+        unit="seconds",
+    )
+    index_seconds: Seconds = _key("Of it, time for the index.", 20.0, unit="seconds")
+    source_seconds: Seconds = _key("Time for a source to answer.", 27.0, unit="seconds")
+    in_flight: Count = _key("Calls to sources that are under way for aggregates; more wait.", 2000, unit="calls")
+    order: Literal["arrival", "source"] = _key(
+        "Sources stand in the order in which they have answered, or in that of their addresses.", "arrival"
+    )
+    filtered_shown_to: tuple[Identifier, ...] = _key(
+        "HSA-ids of the senders that are told, in an extension of ProcessingStatus, which sources were not asked and "
+        "why. That a source has something about a patient is itself patient data.",
+        (),
+    )
+    logical_errors: Literal["data", "failed"] = _key(
+        "What a source is that answers resultCode ERROR: DataFromSource, as with the incumbent, which loses the text; "
+        "or NoDataSynchFailed with it.",
+        "data",
+    )
+    strict_status: Switch = _key(
+        "A failed source has an empty lastSuccessfulSynch, which the schema demands and the incumbent leaves out.",
+        False,
+    )
+    services: dict[Identifier, AggregatingService] = _key(
+        "Services beside those that are shipped, or other keys of those, by contract namespace.", factory=dict
+    )
+
+    @field_validator("services")
+    @classmethod
+    def _usable(cls, given: dict[str, AggregatingService]) -> dict[str, AggregatingService]:
+        services(_rows(given))
+        return given
+
+    @model_validator(mode="after")
+    def _room_for_the_index(self) -> Self:
+        if self.deadline_seconds < 1:
+            raise ValueError("deadline_seconds of at least 1")
+        return self
+
+    @property
+    def rows(self) -> dict[ContractNamespace, Service]:
+        """Every aggregating service."""
+        return services(_rows(self.services))
+
+
+def _rows(given: dict[str, AggregatingService]) -> dict[str, dict[str, Any]]:
+    return {contract: row.model_dump(exclude_unset=True, exclude_none=True) for contract, row in given.items()}
+
+
 class Database(_Section):
     """Where the keeper keeps publications and the call log."""
 
     url: str | None = _key(
         "SQLAlchemy URL, as postgresql+psycopg://user@host/rivta; left out: rivta.sqlite in the state folder.", None
     )
+
+
+class IndexSettings(_Section):
+    """The engagement index."""
+
+    hsa_id: str = _key(
+        "HSA-id of the index: its logical address, and the owner of what is reported to it; empty: the platform's.",
+        "",
+        vp="ei.hsa.id",
+    )
+    alternative_hsa_ids: tuple[Identifier, ...] = _key(
+        "Other logical addresses that an Update may have.", (), vp="ei.alternative.hsa.id"
+    )
+    reserved: tuple[Identifier, ...] = _key(
+        "HSA-ids that no engagement may point at, beside those of the index itself: what would have the platform call "
+        "itself.",
+        (),
+        vp="update-notification.not.allowed.hsaid.list",
+    )
+    attempts: Count = _key("Tries to deliver a notification before it is a dead letter.", 12)
+    delay_seconds: Seconds = _key(
+        "Wait before the second; three times as long before each after it.", 1.0, unit="seconds"
+    )
+    most_delay_seconds: Seconds = _key("Longest wait between two tries.", 600.0, unit="seconds")
+    answer_seconds: Seconds = _key("Time for a subscriber to answer.", 60.0, unit="seconds")
+    persons_per_answer: Count = _key("Persons in one answer of GetUpdates; more come when asked again.", 500)
 
 
 class Contracts(_Section):
@@ -662,8 +791,10 @@ class Settings(_Section):
     correlation: Correlation = _key("The correlation id.", factory=Correlation)
     headers: Headers = _key("HTTP headers on the way through.", factory=Headers)
     registry: _Registry = _key("How the catalogue's own services answer.", factory=_Registry)
+    aggregation: Aggregation = _key("The aggregating services.", factory=Aggregation)
     forwarded: Forwarded = _key("Where a proxy in front is reached.", factory=Forwarded)
     database: Database = _key("The keeper's database.", factory=Database)
+    index: IndexSettings = _key("The engagement index.", factory=IndexSettings)
     contracts: Contracts = _key("Contract schemas.", factory=Contracts)
     compat: _Compat = _key("The incumbent's ways on the wire, one by one.", factory=_Compat)
     insecure: _Insecure = _key("Weakened security, each by its own name.", factory=_Insecure)
@@ -711,6 +842,11 @@ class Settings(_Section):
     def registry_rules(self) -> RegistryRules:
         """The section `registry` as the catalogue's services read it."""
         return RegistryRules(**self.registry.model_dump())
+
+    @property
+    def index_id(self) -> str:
+        """HSA-id and logical address of the engagement index."""
+        return self.index.hsa_id or self.platform.hsa_id
 
     @property
     def insecure_switches(self) -> Insecure:

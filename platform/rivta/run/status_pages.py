@@ -22,6 +22,7 @@ from rivta.catalogue.compile import read_current
 from rivta.catalogue.hsa import hsa_files
 from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.run.admin import Kept
+from rivta.run.index_pages import index_pages
 
 _FAILED = (State.REFUSED, State.UNAVAILABLE)
 _NOT_INITIALIZED = "Not initialized"
@@ -50,6 +51,7 @@ def status_application(kept: Kept, started: Result) -> web.Application:
         ("/actuator/health", pages.health),
         ("/actuator/health/liveness", pages.liveness),
         ("/actuator/health/readiness", pages.readiness),
+        *index_pages(kept.indexing, pages.status),
     ):
         application.router.add_route("*", path, page)
     return application

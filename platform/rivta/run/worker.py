@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from rivta.aggregation.service import Aggregation, WithAggregation
 from rivta.audit.metrics import WorkerMetrics, WorkerState
 from rivta.audit.payloads import PayloadWriter
 from rivta.audit.spool import SpoolFailed, SpoolFull, SpoolWriter
@@ -25,6 +26,7 @@ from rivta.router.calling import Calling
 from rivta.router.client import ClientRules, ProducerClient
 from rivta.router.front import ContractDocuments, Forwarded, front
 from rivta.router.identify import Withdrawn, identify
+from rivta.router.large import Giants
 from rivta.router.limits import Limits
 from rivta.router.pipeline import Router
 from rivta.router.record import CallRecord, CannotRecord
@@ -33,7 +35,7 @@ from rivta.router.server import Listener, serve
 from rivta.run.child import Child
 from rivta.run.chores import every, switch_contracts
 from rivta.run.output import log_to_stderr
-from rivta.run.router_settings import client_rules_of, identities_of, limits_of, policy_of
+from rivta.run.router_settings import aggregation_rules_of, client_rules_of, identities_of, limits_of, policy_of
 from rivta.run.settings import Settings, Tls
 from rivta.run.trust import IDENTITY_SECONDS, REVOCATION_SECONDS, ListenerTls, RevocationWatch
 from rivta.tls.header_certificate import HeaderCertificates
@@ -77,7 +79,20 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
     certificates = HeaderCertificates.load(
         settings.tls.trusted, checked=not policy.insecure.header_certificate_unchecked
     )
-    calling = Calling(policy, producers, is_platform=lambda hsa_id: _is_platform(table, hsa_id))
+    giants = Giants()
+    aggregation = Aggregation(
+        aggregation_rules_of(settings),
+        carry=lambda request: router.carry_to_its_end(request),
+        table=lambda: table.decisions,
+        limit=policy.in_flight_limit,
+        now=_now,
+        giants=giants,
+    )
+    calling = Calling(
+        policy,
+        WithAggregation(producers, aggregation.answer),
+        is_platform=lambda hsa_id: _is_platform(table, hsa_id),
+    )
     router = Router(
         policy,
         table=lambda: table.decisions,
@@ -92,6 +107,7 @@ async def _work(settings: Settings, index: int, child: Child, metrics: WorkerMet
         now=_now,
         recorder=_Recorder(spool, metrics, durable=settings.call_log.mode == "durable"),
         payloads=payloads,
+        giants=giants,
     )
     listener_tls = ListenerTls(settings.tls, old_tls=settings.insecure_switches.old_tls)
     await _until_there_is_a_table(table, child)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("r0001", "r0002", "r0003", "r0004")
+REVISIONS = ("r0001", "r0002", "r0003", "r0004", "r0005", "r0006")
 """Alembic revisions this program knows, oldest first; the last is the schema below."""
 
 
@@ -201,6 +201,7 @@ calls = Table(
     Column("tls", Text),
     Column("sender_address", Text),
     Column("acting_on_behalf_of", Text),
+    Column("sources", Text, comment="JSON array of RecordedSource; null where there are none"),
     Column("method", Text),
     # What is asked: newest first, one trace, one address, what failed. Senders and contracts are few: by time will do.
     Index(None, "time"),
@@ -236,4 +237,79 @@ spool_positions = Table(
     Column("hash", Text, nullable=False, comment="SHA-256 of the last line read"),
     Column("sealed", Boolean, nullable=False, comment="the last line read was the segment's seal"),
     Column("time", UtcDateTime, nullable=False),
+)
+
+engagements = Table(
+    "engagements",
+    metadata,
+    # The engagement index. Columns but for the id are the fields of index.engagement.Engagement, by the same names.
+    Column("id", Text, primary_key=True, comment="SHA-256 of the key's fields, hexadecimal: the incumbent's"),
+    Column("registered_resident_id", Text, nullable=False),
+    Column("service_domain", Text, nullable=False),
+    Column("categorization", Text, nullable=False),
+    Column("logical_address", Text, nullable=False),
+    Column("business_object_instance_id", Text, nullable=False),
+    Column("clinical_process_interest_id", Text, nullable=False),
+    Column("most_recent_content", Text, comment="yyyyMMddHHmmss, Swedish time, as are the two below"),
+    Column("source_system", Text, nullable=False),
+    Column("creation_time", Text, nullable=False),
+    Column("update_time", Text),
+    Column("data_controller", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Index("ix_engagements_search", "registered_resident_id", "service_domain", "categorization"),
+)
+
+engagement_changes = Table(
+    "engagement_changes",
+    metadata,
+    # When something of a person last changed in a domain, a deletion too: what GetUpdates is asked for.
+    Column("service_domain", Text, primary_key=True),
+    Column("registered_resident_id", Text, primary_key=True),
+    Column("changed", UtcDateTime, nullable=False),
+    Index(None, "service_domain", "changed"),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    # What subscribers of the index are still to be told, each in a queue of its own: written with the change itself.
+    Column("id", Integer().with_variant(BigInteger, "postgresql"), primary_key=True),
+    Column("subscriber", Text, nullable=False, comment="logical address"),
+    Column("time", UtcDateTime, nullable=False, comment="of the change"),
+    Column("correlation_id", Text, nullable=False, comment="of the message that made it"),
+    Column("changes", Integer, nullable=False, comment="how many"),
+    Column("content", LargeBinary, nullable=False, comment="zlib of JSON: patient data"),
+    Column("attempts", Integer, nullable=False, comment="how often it was sent in vain, alone or with others"),
+    Column("died", UtcDateTime, comment="when it was given up: a dead letter; null while it waits"),
+    Column("reason", Text, nullable=False, comment="why it was sent in vain the last time"),
+    Index(None, "subscriber", "died", "id"),
+)
+
+notification_queues = Table(
+    "notification_queues",
+    metadata,
+    # How it goes with each subscriber. A queue whose first message is sent in vain waits.
+    Column("subscriber", Text, primary_key=True),
+    Column("next_attempt", UtcDateTime, comment="null: at once"),
+    Column("delivered", UtcDateTime, comment="when the last message was taken"),
+    Column("reason", Text, nullable=False, comment="why the last message was not taken; empty when it was"),
+)
+
+index_inbox = Table(
+    "index_inbox",
+    metadata,
+    # Changes that were taken while the index must not be written to, in their order.
+    Column("id", Integer().with_variant(BigInteger, "postgresql"), primary_key=True),
+    Column("kind", Text, nullable=False, comment="a member of index.changes.Kind"),
+    Column("time", UtcDateTime, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False, comment="zlib of JSON: patient data"),
+)
+
+index_switches = Table(
+    "index_switches",
+    metadata,
+    # What holds for the index on every node.
+    Column("name", Text, primary_key=True, comment="a member of index.store.Switch"),
+    Column("since", UtcDateTime, nullable=False),
 )

@@ -171,6 +171,23 @@ def client_context(
     return context
 
 
+def own_door_context(*, certificate: Path, key: Path) -> ClientContext:
+    """A context for calls to this platform's own listener: whoever answers there has to show this very certificate.
+
+    So neither its host name nor its authority need be among what the platform trusts. Raises TlsSetupError.
+    """
+    from cryptography import x509  # here, since the settings are read by whoever must not load it
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    _apply_policy(context)
+    context.check_hostname = False
+    load_identity(context, certificate=certificate, key=key)
+    leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    context.load_verify_locations(cadata=leaf.public_bytes(Encoding.DER))
+    return context
+
+
 def negotiated(connection: ssl.SSLObject | ssl.SSLSocket) -> str:
     """Version and cipher of a connection, as `TLSv1.3 TLS_AES_256_GCM_SHA384`."""
     cipher = connection.cipher()

@@ -8,7 +8,7 @@ from rivta.catalogue.checks.problems import Surroundings, at, written_once
 from rivta.catalogue.compile import VARIABLE
 from rivta.catalogue.rows import Draft, Problem, ProducerAddress, RouteRow
 
-_SCHEMES = ("https", "http", "unix")
+_SCHEMES = ("https", "http", "unix", "aggregation")
 
 _PLACEHOLDER = re.compile(
     r"(?:^|[/.])example\.(?:com|net|org)\b|\.(?:example|invalid)(?=[:/?]|$)|\b(?:todo|tbd|fixme|changeme|change-me)\b"
@@ -63,6 +63,8 @@ def _url_mistake(url: str) -> str:
         return "has braces in it; a variable is written ${name}"
     if parts.scheme not in _SCHEMES:
         return "expected https://host:port/path"
+    if parts.scheme == "aggregation":
+        return "" if url == "aggregation:" else "expected aggregation: alone, which is this platform's own service"
     if parts.scheme == "unix":
         return "" if parts.path or parts.netloc else "expected unix:/path/of/socket"
     if not parts.hostname or port == 0:

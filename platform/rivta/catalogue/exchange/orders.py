@@ -272,7 +272,7 @@ class _Applying:
         if not self.order.is_extended:
             return "" if _URL.fullmatch(url) else "is not 5 to 255 of the characters 0-9 a-z _ . : / ? & -"
         try:
-            return "" if url.startswith(("${", "unix:")) or urlsplit(url).hostname else "is no URL"
+            return "" if url.startswith(("${", "unix:", "aggregation:")) or urlsplit(url).hostname else "is no URL"
         except ValueError as error:
             return str(error)
 

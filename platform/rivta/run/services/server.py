@@ -15,6 +15,7 @@ from wsgiref.types import WSGIApplication
 from aiohttp import web
 
 from rivta.run.services.catalogue import Catalogue
+from rivta.run.services.index import EngagementIndex, index_answers
 from rivta.run.services.ping import ping
 from rivta.run.services.registry import logical_addressees, logical_addresses, supported_contracts
 from rivta.run.services.sokvagval import sokvagvalsinfo
@@ -26,13 +27,17 @@ from rivta.soap.wsgi import Answering, HttpRequest, begin
 _log = logging.getLogger("rivta.run.services")
 
 _THREADS = 4
+_CHANGING_THREADS = 2
+"""One waits for the disk while the other reads its message."""
+_START_BYTES = 4096
+"""Of a message: the namespace of what its body holds stands there, as a rule."""
 _UNREAD_SECONDS = 60.0
 """A reader that takes nothing of a long answer for so long is cut off."""
 NO_OTHERS: Mapping[str, Answer] = {}
 
 
 def answers(catalogue: Catalogue) -> dict[str, Answer]:
-    """The service of each contract that the platform answers, by the contract's namespace."""
+    """The service of each contract that is about the catalogue, by the contract's namespace."""
     return {
         namespaces.PING_FOR_CONFIGURATION_1: ping(catalogue),
         namespaces.GET_SUPPORTED_SERVICE_CONTRACTS_1: supported_contracts(catalogue, version=1),
@@ -46,18 +51,20 @@ def answers(catalogue: Catalogue) -> dict[str, Answer]:
 
 def application(
     catalogue: Catalogue,
-    *,
+    index: EngagementIndex | None = None,
     others: Mapping[str, Answer] = NO_OTHERS,
+    *,
     documents: Documents | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> WSGIApplication:
-    """The catalogue's services and `others`, by their contracts' namespaces.
+    """The services, with those of an engagement index where there is one, and `others` by their contracts' namespaces.
 
     None needs a logical address, and requests are not validated: they have faults of their own.
     """
+    all_answers = answers(catalogue) | ({} if index is None else index_answers(index)) | dict(others)
     served = [
         soap_application(catalogue.contracts.find(namespace), answer, address_required=False)
-        for namespace, answer in (answers(catalogue) | dict(others)).items()
+        for namespace, answer in all_answers.items()
     ]
     return dispatcher(served, documents=documents, max_bytes=max_bytes)
 
@@ -65,9 +72,9 @@ def application(
 class Bridge:
     """Calls a WSGI application from asyncio."""
 
-    def __init__(self, application: WSGIApplication) -> None:
+    def __init__(self, application: WSGIApplication, *, threads: int = _THREADS) -> None:
         self._application = application
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="services")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="services")
 
     async def begin(self, incoming: web.BaseRequest, body: bytes) -> Answering:
         """The answer to `incoming`, as far as it has been made; whoever takes it gives it to `send` or closes it."""
@@ -107,12 +114,25 @@ class Bridge:
                 incoming.transport.abort()  # type: ignore[union-attr]
 
 
-def services(catalogue: Catalogue, others: Mapping[str, Answer] = NO_OTHERS) -> web.Server:
-    """The services behind the platform's Unix socket; calls reach them as ordinary routes."""
-    bridge = Bridge(application(catalogue, others=others))
+def services(
+    catalogue: Catalogue, index: EngagementIndex | None = None, others: Mapping[str, Answer] = NO_OTHERS
+) -> web.Server:
+    """The services behind the platform's Unix socket; calls reach them as ordinary routes.
+
+    Changes to the index wait for each other: they have a thread of their own, so that questions do not wait for them.
+    """
+    served = application(catalogue, index, others)
+    asking, changing = Bridge(served), Bridge(served, threads=_CHANGING_THREADS)
 
     async def answer(incoming: web.BaseRequest) -> web.StreamResponse:
         body = await incoming.content.read()  # the router has kept its length within the limit
+        bridge = changing if _changes_index(body) else asking
         return await bridge.send(incoming, await bridge.begin(incoming, body))
 
     return web.Server(answer, access_log=None)
+
+
+def _changes_index(body: bytes) -> bool:
+    """Whether a message looks like one that changes the index; a guess that is wrong costs only time."""
+    start = body[:_START_BYTES]
+    return any(namespace.encode() in start for namespace in (namespaces.UPDATE_1, namespaces.PROCESS_NOTIFICATION_1))

@@ -1,0 +1,1 @@
+"""The aggregating service: asks the engagement index, then every source, and joins the answers."""

@@ -1,0 +1,3 @@
+from tests.databases import database, database_url, migrated_file, migrated_postgres, postgres_schema_url
+
+__all__ = ["database", "database_url", "migrated_file", "migrated_postgres", "postgres_schema_url"]
