@@ -141,7 +141,8 @@ def queries(rows: int, folder: Path) -> Iterator[str]:
         registry.supported_contracts(table, logical_address=_address(number), consumer=None, now=now, rules=rules)
     yield f"GetSupportedServiceContracts: {(time.perf_counter() - started) / count * 1e6:.0f} us"
     started = time.perf_counter()
-    found = registry.logical_addressees(table, consumer="SE1-K1", contract=_CONTRACTS[1], now=now, rules=rules)
+    pages = registry.logical_addressees(table, consumer="SE1-K1", contract=_CONTRACTS[1], now=now, rules=rules)
+    found = [one for page in pages for one in page]
     elapsed = time.perf_counter() - started
     yield f"GetLogicalAddresseesByServiceContract, {len(found)} addresses: {elapsed * 1e3:.1f} ms"
     table.close()

@@ -240,6 +240,16 @@ class TestTwoPlatforms:
             assert (await change(api, {"order.yaml": PERMISSION}, other=given)).status == 403
         assert "order.yaml" not in texts(api)
 
+    async def test_without_a_token_that_only_the_pair_knows_nothing_is_allowed(
+        self, api: Api, other: Path, tmp_path: Path
+    ) -> None:
+        known = (await draft_of(api))["digest"]
+        (tmp_path / "admin.token").write_text("\n")
+        assert (await change(api, {"order.yaml": PERMISSION}, "/tables/changes/allow", known=known)).status == 403
+        given = self.allowed(other, {"o.yaml": "routes: []\n"}, secret=b"")
+        assert (await change(api, {"order.yaml": PERMISSION}, known=known, other=given)).status == 403
+        assert ((other / "o.yaml").exists(), "order.yaml" in texts(api)) == (False, False)
+
     async def test_neither_is_written_when_the_others_draft_changed_meanwhile(self, api: Api, other: Path) -> None:
         given = self.allowed(other, {"o.yaml": "routes: []\n"})
         (other / "theirs.yaml").write_text("components: {X: {name: x}}\n")

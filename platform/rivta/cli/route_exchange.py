@@ -166,7 +166,7 @@ def order(
             report += [f"{prefix}{line}" for line in done.report]
         who = f" by {found.author}" if found.author else ""
         why = f": {found.comment}" if found.comment else ""
-        work.finish(planned, _Told(remarks, report, f"order {file.name}{who}{why}"[:_LONGEST_REASON]))
+        work.finish(planned, _Told(remarks, report, f"order {file.name}{who}{why}"))
 
 
 COMMANDS = (import_, order)
@@ -251,7 +251,9 @@ class _Work:
             click.echo("nothing is written")
             raise click.exceptions.Exit(1)
         if writes:
-            write([(one.draft, one.planned) for one in changes], reason=told.reason, signed=told.signed)
+            write(
+                [(one.draft, one.planned) for one in changes], reason=told.reason[:_LONGEST_REASON], signed=told.signed
+            )
         places = {one.draft.name: [one.draft.place(path) for path in one.planned.files] for one in changes}
         if answers.as_json:
             found = changes_json(shown, told.remarks, told.report)

@@ -244,8 +244,15 @@ class ChangesApi:
         return DraftFolder(folder), change
 
     def _secret(self) -> bytes:
-        """What the keepers of one pair share and nobody else has: the token of their administrator."""
-        return self._kept.settings.listen.admin_token.read_bytes().strip()
+        """What the keepers of one pair share and nobody else has: the token of their administrator.
+
+        Raises NotAllowed when there is none, which everybody would know.
+        """
+        file = self._kept.settings.listen.admin_token
+        secret = file.read_bytes().strip()
+        if not secret:
+            raise NotAllowed(f"{file} is empty: two platforms' drafts change together only where both have its token")
+        return secret
 
     async def _refusing(self, do: Callable[[], _Done]) -> _Done:
         """What is done in a thread, with its refusals as the API tells them."""
