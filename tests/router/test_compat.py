@@ -339,6 +339,10 @@ async def server(world: World) -> str | None:
     return header(await world.answer(None, answering(headers=(("Server", "theirs"),))), "Server")
 
 
+async def cookie(world: World) -> str | None:
+    return header(await world.answer(None, answering(headers=(("Set-Cookie", "session=1"),))), "Set-Cookie")
+
+
 async def status_pages(world: World) -> bool:
     doors = {door: f"127.0.0.1:{_free_port()}" for door in ("https", "admin", "status")}
     settings = dataclasses.replace(world, made={**world.made, "listen": doors}).settings
@@ -440,6 +444,7 @@ CASES: dict[str, Case] = {
     "Fault for an empty 200": Case(empty_200, UTF_8, None),
     "HTTP errors below SOAP": Case(errors_below_soap, b"Too long.\n", b""),
     "`Server` header": Case(server, None, "theirs"),
+    "`Set-Cookie` of a producer, `Cookie` of a consumer": Case(cookie, None, "session=1"),
     "Reset and status": Case(status_pages, False, True),
     "Whose permission counts for a source": Case(permission_of_the_original, [], ["SE1-SYSTEM"]),
     "Permission on a unit above a source, or for a source's address with a delimiter": Case(

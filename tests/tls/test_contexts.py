@@ -469,7 +469,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
     os.mkfifo(pipe)
     files = {"certificate": client.certificate, "key": client.key, "trusted": authority.ca} | {which: pipe}
     with pytest.raises(TlsSetupError, match=f"{pipe}: is no file"):
-        server_context(**files)
+        server_context(certificate=files["certificate"], key=files["key"], trusted=files["trusted"])
 
 
 @pytest.mark.sockets
