@@ -146,8 +146,8 @@ def test_a_mask_with_prefixes_goes_by_namespaces() -> None:
     prefixes = {"n": "urn:n", "m": "urn:m"}
 
     def found(mask: str) -> list[Difference]:
-        documents = (Document(parse_xml(text.encode()), prefixes) for text in (one, other))
-        return compare(*documents, Rules(masks=(mask,)))
+        expected, actual = (Document(parse_xml(text.encode()), prefixes) for text in (one, other))
+        return compare(expected, actual, Rules(masks=(mask,)))
 
     assert found("//n:a") == []
     assert len(found("//m:a")) == 1

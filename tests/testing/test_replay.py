@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rivta.catalogue.rows import Problem
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.testing.answers import Answer
@@ -67,7 +68,7 @@ def add(suite: Path, name: str, request: bytes = b"", message: str = "", respons
 
 
 def jobs(suite: Path, rows=(), **settings: str) -> list[Job]:
-    problems = []
+    problems: list[Problem] = []
     cases = [read_case(one, problems, contracts=CONTRACTS) for one in find_cases([suite], problems)]
     assert problems == []
     return plan(cases, rows, settings)
@@ -87,6 +88,10 @@ async def run(
     replay = Replay(made, platform, pace or Pace(), on_result=results.append)
     await replay.run(good)
     return [*refused, *results]
+
+
+def always(answer: bytes) -> Callable[[bytes], bytes]:
+    return lambda request: answer
 
 
 async def test_a_case_is_sent_by_its_sender_to_its_platform_with_its_headers(suite) -> None:
@@ -119,7 +124,7 @@ async def test_an_answer_that_breaks_its_schema_or_is_of_another_contract_is_fou
     add(suite, "a", message="assertions: [{schema: valid}]")
     good, broken, other = pong(), pong("1.0", "today"), envelope("<x xmlns='urn:x'/>", address="")
     for answer, outcome in ((good, Outcome.PASSED), (broken, Outcome.FAILED), (other, Outcome.FAILED)):
-        (result,) = await run(suite, Platform(lambda request, answer=answer: answer))
+        (result,) = await run(suite, Platform(always(answer)))
         assert result.outcome is outcome
 
 
@@ -219,7 +224,8 @@ async def test_as_many_are_under_way_as_asked_for_and_never_more(suite) -> None:
 async def test_a_stopped_run_keeps_what_it_has_and_names_what_was_under_way(suite) -> None:
     for name in "abcd":
         add(suite, name)
-    made, results = bench(), []
+    made = bench()
+    results: list[Result] = []
 
     class Stopping(Platform):
         async def send(self, url, identity, headers, body, *, seconds) -> Answer:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rivta.catalogue.rows import Problem
 from rivta.contracts.installed import Contracts
 from rivta.testing.assertions import BodyHas, FaultIs, NoFault, SchemaValid, StatusIs, TimeWithin, Wanted, XPathIs
 from rivta.testing.case_files import read_case
@@ -22,7 +23,7 @@ def imported(tmp_path, *assertions: str, **options):
     file.write_bytes(project(*assertions, **options))
     (one,), left_out = convert(read_project(file))
     write_case(one.new, tmp_path / "out" / one.folder)
-    problems = []
+    problems: list[Problem] = []
     case = read_case(Found("x", tmp_path / "out" / one.folder), problems, contracts=Contracts.shipped())
     assert problems == []
     return one, case, left_out
