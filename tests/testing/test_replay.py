@@ -239,6 +239,40 @@ async def test_a_stopped_run_keeps_what_it_has_and_names_what_was_under_way(suit
     assert [one.outcome for one in results] == [Outcome.PASSED, Outcome.PASSED, Outcome.CUT_OFF]
 
 
+async def test_an_error_of_ours_is_a_result_and_the_rest_runs(suite, caplog) -> None:
+    def answer(request: bytes) -> bytes:
+        if b"SE2" in request:
+            raise ZeroDivisionError("ours")
+        return pong()
+
+    add(suite, "a", ping("SE2"))
+    add(suite, "b")
+    first, second = await run(suite, Platform(answer))
+    assert (first.outcome, first.message) == (Outcome.REFUSED, "unexpected ZeroDivisionError: ours")
+    assert second.outcome is Outcome.PASSED
+
+
+async def test_a_variable_that_makes_no_pattern_fails_its_case_alone(suite) -> None:
+    add(suite, "a", message="variables: {p: '('}\nassertions:\n  - {xpath: //version, matches: '${p}'}")
+    (result,) = await run(suite, Platform())
+    assert result.findings[0].message.startswith("cannot be checked: ")
+
+
+@pytest.mark.parametrize("message", ["headers: {x-a: '${v}'}", "soap_action: '${v}'"])
+async def test_a_line_end_in_a_variable_begins_no_header(suite, message) -> None:
+    add(suite, "a", message=message)
+    platform = Platform()
+    (result,) = await run(suite, platform, v="1\r\nx-b: 2")
+    assert (result.outcome, platform.sent) == (Outcome.REFUSED, [])
+
+
+def test_more_than_can_be_looked_through_is_refused(suite, monkeypatch) -> None:
+    monkeypatch.setattr("rivta.testing.replay.MOST_JOBS", 3)
+    add(suite, "a")
+    with pytest.raises(ValueError, match="3 messages are the most"):
+        jobs(suite, rows=({"a": "1"},) * 4)
+
+
 async def test_a_rate_is_kept_and_being_late_is_told(suite) -> None:
     add(suite, "a")
     results = await run(suite, Platform(), Pace(parallel=5, rate=200, repeat=20))
