@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from rivta.catalogue.rows import Problem
-from rivta.contracts.installed import Contracts
 from rivta.soap.identifiers import Profile
 from rivta.testing.assertions import (
     BodyHas,
@@ -24,9 +23,8 @@ from rivta.testing.assertions import (
 )
 from rivta.testing.case_files import read_case
 from rivta.testing.cases import Case, Found, find_cases
-from tests.testing.messages import DIAGNOSIS, ping, pong
+from tests.testing.messages import CONTRACTS, DIAGNOSIS, ping, pong
 
-CONTRACTS = Contracts.shipped()
 WHOLE = """\
 name: All there is
 contract: GetDiagnosis:2

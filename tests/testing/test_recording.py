@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from rivta.catalogue.rows import Problem
-from rivta.contracts.installed import Contracts
 from rivta.router.record import CallRecord
 from rivta.testing.assertions import FaultIs, SameAsRecorded, StatusIs
 from rivta.testing.case_files import read_case
@@ -14,7 +13,7 @@ from rivta.testing.case_writing import NewCase, folder_name, next_number, write_
 from rivta.testing.cases import Found
 from rivta.testing.persons import Persons
 from rivta.testing.recording import NotRecorded, case_of, name_of
-from tests.testing.messages import PING, fault, ping, pong
+from tests.testing.messages import CONTRACTS, PING, fault, ping, pong
 
 
 def record(**fields) -> CallRecord:
@@ -50,7 +49,7 @@ def written(case: NewCase, tmp_path):
     """The case as it is read again."""
     write_case(case, tmp_path / "case")
     problems: list[Problem] = []
-    found = read_case(Found("case", tmp_path / "case"), problems, contracts=Contracts.shipped())
+    found = read_case(Found("case", tmp_path / "case"), problems, contracts=CONTRACTS)
     assert problems == []
     return found
 

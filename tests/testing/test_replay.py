@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from rivta.catalogue.rows import Problem
-from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.testing.answers import Answer
 from rivta.testing.case_files import read_case
@@ -18,9 +17,8 @@ from rivta.testing.replay import Bench, Job, Replay, plan
 from rivta.testing.results import Outcome, Result
 from rivta.testing.sending import Unanswered
 from rivta.testing.targets import Identity, Targets
-from tests.testing.messages import envelope, fault, ping, pong
+from tests.testing.messages import CONTRACTS, envelope, fault, ping, pong
 
-CONTRACTS = Contracts.shipped()
 VALIDATORS = Validators(CONTRACTS)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TARGETS = Targets(
