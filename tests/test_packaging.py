@@ -35,6 +35,8 @@ NEEDED_UNSEEN = {
     "legacy-cgi": "spyne imports cgi, which Python 3.13 no longer has",
     "psycopg": "SQLAlchemy loads it for postgresql+psycopg:// URLs",
 }
+# Imported by what only a program that brings it along loads.
+BROUGHT_BY_ITS_USER = {"pytest": "the plugin for pytest is loaded by pytest"}
 
 
 def options() -> configparser.ConfigParser:
@@ -81,7 +83,7 @@ def imported_distributions() -> set[str]:
                     found |= {alias.name.partition(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"rivta", "producers_stub", "benchmarks"}
+    return found - set(sys.stdlib_module_names) - {"rivta", "producers_stub", "benchmarks", *BROUGHT_BY_ITS_USER}
 
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:

@@ -254,7 +254,7 @@ def test_rows_of_a_test_are_in_force_and_gone_after_it(tester) -> None:
 
 
 def test_rows_with_a_mistake_fail_the_test_with_their_line_and_are_taken_away(tester) -> None:
-    with pytest.raises(PairFailed, match=r"test-1.yaml:2: .*unknown key 'consumr'"):
+    with pytest.raises(PairFailed, match=r"rivta-test-\w+\.yaml:2: .*unknown key 'consumr'"):
         tester.tables("permissions:\n  - {consumr: x}\n")
     tester.put_back()
     deadline = time.monotonic() + 10

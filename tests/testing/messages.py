@@ -1,7 +1,11 @@
 """Messages and answers for tests of the bench."""
 
+from rivta.contracts.installed import Contracts
 from rivta.testing.answers import Answer, ReadAnswer
 from rivta.testing.documents import PREFIXES
+
+CONTRACTS = Contracts.shipped()
+"""Read once: it takes a twentieth of a second."""
 
 PING = "urn:riv:itintegration:monitoring:PingForConfigurationResponder:1"
 DIAGNOSIS = "urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:2"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rivta.contracts.installed import Contracts
+from rivta.catalogue.rows import Problem
 from rivta.soap.identifiers import Profile
 from rivta.testing.assertions import (
     BodyHas,
@@ -23,9 +23,8 @@ from rivta.testing.assertions import (
 )
 from rivta.testing.case_files import read_case
 from rivta.testing.cases import Case, Found, find_cases
-from tests.testing.messages import DIAGNOSIS, ping, pong
+from tests.testing.messages import CONTRACTS, DIAGNOSIS, ping, pong
 
-CONTRACTS = Contracts.shipped()
 WHOLE = """\
 name: All there is
 contract: GetDiagnosis:2
@@ -68,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str | None = None) -> tuple[Case | None, list[str]]:
     if text is not None:
         (folder / "message.yaml").write_text(text)
-    problems = []
+    problems: list[Problem] = []
     case = read_case(Found(folder.name, folder), problems, contracts=CONTRACTS)
     return case, [str(one).replace(f"{folder}/", "") for one in problems]
 
@@ -174,7 +173,7 @@ def test_cases_are_found_in_folders_of_folders_by_name(tmp_path) -> None:
         (tmp_path / "suite" / name).mkdir(parents=True)
         if "nothing" not in name:
             (tmp_path / "suite" / name / "request.xml").write_bytes(b"<a/>")
-    problems = []
+    problems: list[Problem] = []
     found = find_cases([tmp_path / "suite"], problems)
     assert [one.name for one in found] == ["suite/a", "suite/b/one", "suite/b/two"]
     assert find_cases([tmp_path / "suite" / "a" / "request.xml"], problems)[0].name == "a"
@@ -185,13 +184,13 @@ def test_a_case_named_twice_is_one_and_two_of_one_name_are_told_apart(tmp_path) 
     for name in ("x/case", "y/case"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "request.xml").write_bytes(b"<a/>")
-    problems = []
+    problems: list[Problem] = []
     found = find_cases([tmp_path / "x/case", tmp_path / "y/case", tmp_path / "x"], problems)
     assert [one.name for one in found] == [f"{tmp_path}/x/case", f"{tmp_path}/y/case"]
 
 
 def test_a_folder_without_cases_is_told(tmp_path) -> None:
-    problems = []
+    problems: list[Problem] = []
     assert find_cases([tmp_path], problems) == []
     assert "holds no case: a case is a folder with request.xml" in str(problems[0])
 

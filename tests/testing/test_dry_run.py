@@ -13,10 +13,9 @@ from rivta.catalogue.files import read_draft
 from rivta.catalogue.hsa import HsaTree
 from rivta.catalogue.sides import opened_side
 from rivta.catalogue.table import Table
-from rivta.contracts.installed import Contracts
 from rivta.router.record import CallRecord
 from rivta.testing.dry_run import Change, Made, change_of, dry_run, made_of_record
-from tests.testing.messages import DIAGNOSIS
+from tests.testing.messages import CONTRACTS, DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROWS = """
@@ -37,7 +36,7 @@ permissions:
 def table(tmp_path_factory) -> Iterator[Table]:
     folder = tmp_path_factory.mktemp("tables")
     (folder / "rows.yaml").write_text(ROWS)
-    reading = read_draft(folder, contracts=Contracts.shipped())
+    reading = read_draft(folder, contracts=CONTRACTS)
     assert not reading.problems
     with opened_side(reading.draft, HsaTree({})) as side:
         yield side.table

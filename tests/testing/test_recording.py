@@ -1,9 +1,11 @@
 """Calls of the call log made into cases, and cases written whole."""
 
+from typing import Any
+
 import pytest
 import yaml
 
-from rivta.contracts.installed import Contracts
+from rivta.catalogue.rows import Problem
 from rivta.router.record import CallRecord
 from rivta.testing.assertions import FaultIs, SameAsRecorded, StatusIs
 from rivta.testing.case_files import read_case
@@ -11,11 +13,11 @@ from rivta.testing.case_writing import NewCase, folder_name, next_number, write_
 from rivta.testing.cases import Found
 from rivta.testing.persons import Persons
 from rivta.testing.recording import NotRecorded, case_of, name_of
-from tests.testing.messages import PING, fault, ping, pong
+from tests.testing.messages import CONTRACTS, PING, fault, ping, pong
 
 
 def record(**fields) -> CallRecord:
-    values = {
+    values: dict[str, Any] = {
         "id": "1",
         "time": "2026-11-24T12:00:00+00:00",
         "platform": "SE1-T",
@@ -31,21 +33,23 @@ def record(**fields) -> CallRecord:
     return CallRecord(**(values | fields))
 
 
-def made(request: bytes | None = None, response: bytes | None = None, **fields) -> NewCase | NotRecorded:
-    return case_of(
+def made(request: bytes | None = None, response: bytes | None = None, **fields) -> NewCase:
+    case = case_of(
         record(**fields),
         (request or ping()).decode(),
         response.decode() if response else None,
         hide=Persons().hidden,
         identities={"SE1-NPO": "npo"},
     )
+    assert isinstance(case, NewCase)
+    return case
 
 
 def written(case: NewCase, tmp_path):
     """The case as it is read again."""
     write_case(case, tmp_path / "case")
-    problems = []
-    found = read_case(Found("case", tmp_path / "case"), problems, contracts=Contracts.shipped())
+    problems: list[Problem] = []
+    found = read_case(Found("case", tmp_path / "case"), problems, contracts=CONTRACTS)
     assert problems == []
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rivta.contracts.installed import Contracts
+from rivta.catalogue.rows import Problem
 from rivta.contracts.validation import Validators
 from rivta.testing.answers import Answer
 from rivta.testing.case_files import read_case
@@ -17,9 +17,8 @@ from rivta.testing.replay import Bench, Job, Replay, plan
 from rivta.testing.results import Outcome, Result
 from rivta.testing.sending import Unanswered
 from rivta.testing.targets import Identity, Targets
-from tests.testing.messages import envelope, fault, ping, pong
+from tests.testing.messages import CONTRACTS, envelope, fault, ping, pong
 
-CONTRACTS = Contracts.shipped()
 VALIDATORS = Validators(CONTRACTS)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TARGETS = Targets(
@@ -67,7 +66,7 @@ def add(suite: Path, name: str, request: bytes = b"", message: str = "", respons
 
 
 def jobs(suite: Path, rows=(), **settings: str) -> list[Job]:
-    problems = []
+    problems: list[Problem] = []
     cases = [read_case(one, problems, contracts=CONTRACTS) for one in find_cases([suite], problems)]
     assert problems == []
     return plan(cases, rows, settings)
@@ -87,6 +86,10 @@ async def run(
     replay = Replay(made, platform, pace or Pace(), on_result=results.append)
     await replay.run(good)
     return [*refused, *results]
+
+
+def always(answer: bytes) -> Callable[[bytes], bytes]:
+    return lambda request: answer
 
 
 async def test_a_case_is_sent_by_its_sender_to_its_platform_with_its_headers(suite) -> None:
@@ -119,7 +122,7 @@ async def test_an_answer_that_breaks_its_schema_or_is_of_another_contract_is_fou
     add(suite, "a", message="assertions: [{schema: valid}]")
     good, broken, other = pong(), pong("1.0", "today"), envelope("<x xmlns='urn:x'/>", address="")
     for answer, outcome in ((good, Outcome.PASSED), (broken, Outcome.FAILED), (other, Outcome.FAILED)):
-        (result,) = await run(suite, Platform(lambda request, answer=answer: answer))
+        (result,) = await run(suite, Platform(always(answer)))
         assert result.outcome is outcome
 
 
@@ -219,7 +222,8 @@ async def test_as_many_are_under_way_as_asked_for_and_never_more(suite) -> None:
 async def test_a_stopped_run_keeps_what_it_has_and_names_what_was_under_way(suite) -> None:
     for name in "abcd":
         add(suite, name)
-    made, results = bench(), []
+    made = bench()
+    results: list[Result] = []
 
     class Stopping(Platform):
         async def send(self, url, identity, headers, body, *, seconds) -> Answer:
@@ -231,6 +235,40 @@ async def test_a_stopped_run_keeps_what_it_has_and_names_what_was_under_way(suit
     replay = Replay(made, Stopping(), Pace(), on_result=results.append)
     assert await replay.run(jobs(suite)) is False
     assert [one.outcome for one in results] == [Outcome.PASSED, Outcome.PASSED, Outcome.CUT_OFF]
+
+
+async def test_an_error_of_ours_is_a_result_and_the_rest_runs(suite, caplog) -> None:
+    def answer(request: bytes) -> bytes:
+        if b"SE2" in request:
+            raise ZeroDivisionError("ours")
+        return pong()
+
+    add(suite, "a", ping("SE2"))
+    add(suite, "b")
+    first, second = await run(suite, Platform(answer))
+    assert (first.outcome, first.message) == (Outcome.REFUSED, "unexpected ZeroDivisionError: ours")
+    assert second.outcome is Outcome.PASSED
+
+
+async def test_a_variable_that_makes_no_pattern_fails_its_case_alone(suite) -> None:
+    add(suite, "a", message="variables: {p: '('}\nassertions:\n  - {xpath: //version, matches: '${p}'}")
+    (result,) = await run(suite, Platform())
+    assert result.findings[0].message.startswith("cannot be checked: ")
+
+
+@pytest.mark.parametrize("message", ["headers: {x-a: '${v}'}", "soap_action: '${v}'"])
+async def test_a_line_end_in_a_variable_begins_no_header(suite, message) -> None:
+    add(suite, "a", message=message)
+    platform = Platform()
+    (result,) = await run(suite, platform, v="1\r\nx-b: 2")
+    assert (result.outcome, platform.sent) == (Outcome.REFUSED, [])
+
+
+def test_more_than_can_be_looked_through_is_refused(suite, monkeypatch) -> None:
+    monkeypatch.setattr("rivta.testing.replay.MOST_JOBS", 3)
+    add(suite, "a")
+    with pytest.raises(ValueError, match="3 messages are the most"):
+        jobs(suite, rows=({"a": "1"},) * 4)
 
 
 async def test_a_rate_is_kept_and_being_late_is_told(suite) -> None:

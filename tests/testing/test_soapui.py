@@ -2,13 +2,14 @@
 
 import pytest
 
-from rivta.contracts.installed import Contracts
+from rivta.catalogue.rows import Problem
 from rivta.testing.assertions import BodyHas, FaultIs, NoFault, SchemaValid, StatusIs, TimeWithin, Wanted, XPathIs
 from rivta.testing.case_files import read_case
 from rivta.testing.case_writing import write_case
 from rivta.testing.cases import Found
 from rivta.testing.soapui import ProjectRefused, read_project
 from rivta.testing.soapui_import import convert
+from tests.testing.messages import CONTRACTS
 from tests.testing.projects import assertion, project
 
 VERSION = (
@@ -22,8 +23,8 @@ def imported(tmp_path, *assertions: str, **options):
     file.write_bytes(project(*assertions, **options))
     (one,), left_out = convert(read_project(file))
     write_case(one.new, tmp_path / "out" / one.folder)
-    problems = []
-    case = read_case(Found("x", tmp_path / "out" / one.folder), problems, contracts=Contracts.shipped())
+    problems: list[Problem] = []
+    case = read_case(Found("x", tmp_path / "out" / one.folder), problems, contracts=CONTRACTS)
     assert problems == []
     return one, case, left_out
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rivta.catalogue.rows import Problem
 from rivta.soap.xml import parse_xml
 from rivta.testing.variables import Filling, Moment, UnknownVariable, read_csv, read_settings
 
@@ -71,7 +72,7 @@ def test_settings_of_the_command_line() -> None:
 def test_a_csv_file_names_variables_in_its_first_line(tmp_path, delimiter) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(f"patient{delimiter}to\n1{delimiter}å\n\n2{delimiter}b\n", encoding="utf-8-sig")
-    problems = []
+    problems: list[Problem] = []
     assert read_csv(file, problems) == ({"patient": "1", "to": "å"}, {"patient": "2", "to": "b"})
     assert problems == []
 
@@ -91,6 +92,6 @@ def test_a_csv_file_names_variables_in_its_first_line(tmp_path, delimiter) -> No
 def test_a_mistake_in_a_csv_file_is_told_with_its_line(tmp_path, content, message) -> None:
     file = tmp_path / "rows.csv"
     file.write_bytes(content)
-    problems = []
+    problems: list[Problem] = []
     read_csv(file, problems)
     assert str(problems[0]).startswith(f"{file}{message}")

@@ -111,6 +111,7 @@ def _of_log(
 
 def _of_paths(paths: tuple[Path, ...], contracts: Contracts, home: Home) -> Iterator[Made | None]:
     from rivta.cli.replay import read_cases
+    from rivta.cli.terminal import harmless
     from rivta.testing.dry_run import made_of_case
 
     senders = _senders(home)
@@ -118,7 +119,7 @@ def _of_paths(paths: tuple[Path, ...], contracts: Contracts, home: Home) -> Iter
         if path.is_dir():
             cases, broken = read_cases([path], contracts)
             for problems in broken.values():
-                click.echo(f"rivta: {problems[0]}", err=True)
+                click.echo(harmless(f"rivta: {problems[0]}"), err=True)
             yield from (made_of_case(case, senders.get(case.identity or "")) for case in cases)
         else:
             yield from _of_file(path)

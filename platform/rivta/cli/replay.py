@@ -163,7 +163,11 @@ def _jobs(
     if problems:
         raise click.ClickException(str(problems[0]))
     cases, broken = read_cases(paths, contracts)
-    return plan(cases, rows, given), [unreadable(name, found) for name, found in broken.items()]
+    try:
+        jobs = plan(cases, rows, given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return jobs, [unreadable(name, found) for name, found in broken.items()]
 
 
 def read_cases(paths: Sequence[Path], contracts: Contracts) -> tuple[list[Case], Mapping[str, list[Problem]]]:

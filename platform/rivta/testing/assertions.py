@@ -233,8 +233,8 @@ def check(assertion: Assertion, answer: ReadAnswer, given: Given, place: str = "
         return _check_recorded(assertion, answer, given, place)
     try:
         message = _complaint(assertion, answer, given)
-    except BadPath as error:
-        message = str(error)
+    except (BadPath, re.error) as error:  # of a path or pattern that a variable stands in
+        message = f"cannot be checked: {error}"
     return None if message is None else Finding(str(assertion), place, message)
 
 

@@ -45,7 +45,6 @@ def write_case(case: NewCase, folder: Path) -> None:
         if case.response is not None:
             write_file(temporary / RESPONSE, case.response)
         write_file(temporary / MESSAGE, message_yaml(case).encode())
-        temporary.chmod(0o755)
         if folder.exists():  # a rename would take the place of an empty one
             raise FileExistsError(17, "there is such a folder already", str(folder))
         os.rename(temporary, folder)  # noqa: PTH104 - a folder, and never over another

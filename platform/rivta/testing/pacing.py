@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 MOST_PARALLEL = 500
-MOST_MESSAGES = 10_000_000
+MOST_MESSAGES = 1_000_000
 
 _Item = TypeVar("_Item")
 

@@ -25,6 +25,7 @@ from rivta.catalogue.rows import Problem
 from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
+from rivta.files import write_file
 from rivta.soap.identifiers import CORRELATION_ID, Profile
 from rivta.testing.answers import Answer, ReadAnswer, SoapFault
 from rivta.testing.case_files import read_case
@@ -147,7 +148,6 @@ class Tester:
     def __init__(self, pair: RunningPair) -> None:
         self.pair = pair
         self._undo: list[Callable[[], None]] = []
-        self._tables = 0
 
     def call(
         self,
@@ -265,11 +265,10 @@ class Tester:
 
     def tables(self, rows: str, *, platform: str = "national") -> None:
         """Adds rows, as YAML, to a platform's tables, until the test is over. Raises PairFailed if they are refused."""
-        self._tables += 1
         status = self._status(platform)
         folder = Path(status["draft"]["folder"])
-        file = folder / f"test-{self._tables}.yaml"
-        file.write_text(rows, encoding="utf-8")
+        file = folder / f"rivta-test-{uuid.uuid4().hex[:8]}.yaml"
+        write_file(file, rows.encode(), durable=False)
         self._undo.append(lambda: self._take_away(file, platform))
         self._until_published(platform, status["table"]["publication"])
 

@@ -128,12 +128,11 @@ def _headers(
     }
     found = {name.lower(): (name, value) for name, value in lines.items()}
     for name, value in case.headers:
-        text = _text(case, filling, value) or ""
-        if not text.isprintable():
-            raise NotSent(
-                Problem(case.file, 0, "header", f"{name}: a value with unprintable characters cannot be sent")
-            )
-        found[name.lower()] = (name, text)
+        found[name.lower()] = (name, _text(case, filling, value) or "")
+    for name, value in found.values():
+        if not value.isprintable():  # a line end, from a variable, would begin another header
+            told = f"{name}: a value with unprintable characters cannot be sent"
+            raise NotSent(Problem(case.file, 0, "header", told))
     return found
 
 

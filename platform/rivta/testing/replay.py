@@ -6,6 +6,7 @@ What is wrong with a case is found before anything is sent; that case is left ou
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,11 @@ from rivta.testing.sending import Sending, Unanswered
 from rivta.testing.targets import TargetRefused, Targets
 from rivta.testing.variables import Filling, Moment
 
+_log = logging.getLogger(__name__)
+
+MOST_JOBS = 200_000
+"""Cases times rows of variables: they are looked through before anything is sent."""
+
 MOST_DETAILED = 1000
 """Results of which findings are kept whole; of more, so that a long run takes bounded memory, the first words."""
 
@@ -46,7 +52,14 @@ class Job:
 
 
 def plan(cases: Sequence[Case], rows: Sequence[Mapping[str, str]], settings: Mapping[str, str]) -> list[Job]:
-    """Every case for every row: all cases of a row, then the next. `settings` overrule rows, rows what cases say."""
+    """Every case for every row: all cases of a row, then the next. `settings` overrule rows, rows what cases say.
+
+    Raises ValueError when that is too much for one run.
+    """
+    if len(cases) * max(len(rows), 1) > MOST_JOBS:
+        raise ValueError(
+            f"{len(cases):,} cases for {len(rows):,} rows: {MOST_JOBS:,} messages are the most; send a part"
+        )
     if not rows:
         return [Job(case, dict(case.variables) | dict(settings)) for case in cases]
     return [
@@ -229,6 +242,10 @@ class Replay:
         except asyncio.CancelledError:
             self._on_result(replace(blank, message="the run was stopped before its answer came"))
             raise
+        except Exception as error:  # noqa: BLE001 - one message must not end the run, nor be missing from its report
+            _log.exception("%s: an error of ours", case.name)
+            told = f"unexpected {type(error).__name__}: {error}"
+            result = replace(blank, outcome=Outcome.REFUSED, message=told)
         self._on_result(self._kept(result))
 
     def _checked(self, blank: Result, message: Message, answer: Answer) -> Result:

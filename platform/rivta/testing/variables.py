@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from rivta.catalogue.rows import SWEDISH_TIME, Problem
 
-MOST_ROWS = 1_000_000
+MOST_ROWS = 200_000
 _MOST_CSV_BYTES = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _USE = re.compile(r"(\$?)\$\{([^}\s]{1,100})\}")

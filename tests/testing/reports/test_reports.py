@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ FINDING = Finding(
 
 
 def result(number: int, outcome: Outcome = Outcome.PASSED, **fields) -> Result:
-    values = {
+    values: dict[str, Any] = {
         "name": f"suite/case-{number}",
         "contract": DIAGNOSIS,
         "logical_address": "SE1-KS",
@@ -40,7 +41,7 @@ def result(number: int, outcome: Outcome = Outcome.PASSED, **fields) -> Result:
 
 
 def run(*results: Result, **fields) -> Run:
-    values = {"started": "2026-11-24T12:00:00+00:00", "seconds": 1.5, "target": "https://localhost/vp"}
+    values: dict[str, Any] = {"started": "2026-11-24T12:00:00+00:00", "seconds": 1.5, "target": "https://localhost/vp"}
     return Run(results=results, planned=len(results), **(values | fields))
 
 

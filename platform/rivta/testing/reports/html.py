@@ -77,6 +77,7 @@ def _heading(run: Run) -> str:
     cards += [
         ("", _ms(value), f"p{percent}" if percent < 100 else "longest")
         for percent, value in numbers.percentiles_s.items()
+        if percent != 90
     ]
     shown = "".join(
         f'<div class="card {kind}"><b>{value}</b><span>{label}</span></div>' for kind, value, label in cards
@@ -116,7 +117,7 @@ def _timing(run: Run) -> str:
         if bottom <= step <= top
     ]
     lines += [
-        f'<text x="{x(at):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{at:.3g} s</text>'
+        f'<text x="{x(at):.1f}" y="{_HEIGHT - 8}" text-anchor="{"middle" if at < width_s else "end"}">{at:.3g} s</text>'
         for at in (width_s * part / 4 for part in range(5))
     ]
     points = [_point(one, x(one.started_s), y((one.elapsed_s or 0.0) * 1000)) for one in (*good, *bad)]
