@@ -18,6 +18,7 @@ from sqlalchemy import text
 from rivta.audit.access.entry import EMERGENCY_ACCESS
 from rivta.audit.access.follow_up import Sign, Verdict
 from rivta.audit.access.log import AccessLog
+from rivta.cli import access_log
 from rivta.cli import log as command
 from rivta.cli.access_log import _SIGNS, _VERDICTS
 from rivta.run.access_log import KeptAccessLog
@@ -258,6 +259,14 @@ class TestFollowUp:
         result = platform.run("looks", *TIME, arguments[0], arguments[1].format(file=tmp_path / "staff.csv"))
 
         assert reason in str(result.exception)
+
+    def test_more_than_fits_is_asked_for_in_parts(self, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(access_log, "_MOST_ENTRIES", 3)
+        platform.look()
+        assert platform.json("looks", *TIME)["of"] == 1
+        platform.look()
+
+        assert "choose fewer days" in str(platform.run("looks", *TIME).exception)
 
     def test_where_nobody_has_looked_nothing_is_shown(self, platform: Platform) -> None:
         assert platform.run("sample", *TIME).stdout == "no looks\n"

@@ -30,6 +30,8 @@ _SIGNS = ("no-relation", "self", "colleague", "night", "emergency", "refused")
 _VERDICTS = ("in-order", "questioned", "wrong")
 _COUNT = 20
 _LONGEST_NUMBER = 9
+_MOST_ENTRIES = 500_000
+"""That are held at once: about a gigabyte."""
 
 
 class _NoLog(Exception):
@@ -198,6 +200,7 @@ def sample(
     Drawing again gives the same, and a larger count the same and more. The seed is made of the first checkpoint that
     was signed after the time, so that nobody can choose what is drawn.
     """
+    from rivta.audit.access.checkpoints import lines_of, readable
     from rivta.audit.access.export import sample_json
     from rivta.audit.access.follow_up import NotYetSigned, draw, first_after
     from rivta.catalogue.rows import SWEDISH_TIME
@@ -211,14 +214,13 @@ def sample(
         return _say_nothing(as_json=as_json, nothing={"of": 0, "looks": []})
     if not found:
         return _say_nothing(as_json=as_json, nothing={"of": 0, "looks": []})
-    lines = _lines(settings.access_checkpoints)
     try:
         drawn = draw(
             found,
             care_provider=time["care_provider"],
             first=first,
             last=last,
-            checkpoint=first_after(lines, _day_after(time["last"])),
+            checkpoint=first_after(readable(lines_of(settings.access_checkpoints)), _day_after(time["last"])),
             count=count,
         )
     except NotYetSigned as error:
@@ -427,7 +429,9 @@ def _looks(
     if last < first:
         raise click.UsageError("--to is before --from")
     people, hours = _staff(staff), _night(night)
-    entries = log.entries(care_provider=care_provider, since=first, until=_day_after(last))
+    entries = log.entries(care_provider=care_provider, since=first, until=_day_after(last), limit=_MOST_ENTRIES + 1)
+    if len(entries) > _MOST_ENTRIES:
+        raise click.ClickException(f"more than {_MOST_ENTRIES} entries from --from to --to: choose fewer days")
     reviews = log.entries(care_provider=care_provider, kinds=[Kind.REVIEW])
     return looks_of(entries, reviews, staff=people, night=hours, zone=SWEDISH_TIME)
 
@@ -465,16 +469,6 @@ def _night(text: str) -> Night:
         return Night(time(int(begins)), time(int(ends)))
     except ValueError:
         raise click.UsageError(f"--night {text} is no time: write two hours, as 22-06") from None
-
-
-def _lines(file: Path) -> Iterator[Any]:
-    from rivta.audit.access.checkpoints import lines_of, read_line
-
-    for line in lines_of(file):
-        try:
-            yield read_line(line)
-        except ValueError:
-            continue  # `rivta log verify` tells of it
 
 
 def _entry(log: AccessLog, id: str) -> Any:

@@ -35,6 +35,7 @@ class KeptAccessLog:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
+        self._working = threading.Lock()
         self._opened: tuple[AccessLog, Reports, CheckpointFile] | None = None
         self._trouble = ""
 
@@ -73,7 +74,8 @@ class KeptAccessLog:
         trouble = ""
         try:
             log, _, file = self._open()
-            work(log, file)
+            with self._working:
+                work(log, file)
         except _TROUBLES as error:
             trouble = f"{complaint}: {error}"
         if trouble and trouble != self._trouble:

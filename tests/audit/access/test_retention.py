@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import DBAPIError
 
 from rivta.audit.access import retention
 from rivta.audit.access.checkpoints import CheckpointsUnusable, Removal
@@ -86,6 +87,43 @@ def test_a_run_that_dies_between_its_steps_is_finished_by_the_next(
             run(kept)
     assert kept.verify().problems == []
     assert len(ids(kept, *(writer.name for writer in writers))) == 8
+
+    assert run(kept) == 7
+    assert kept.verify().problems == []
+
+
+def test_the_removal_that_went_furthest_counts_whatever_is_signed_after_it(
+    kept: Kept, writers: tuple[Writer, Writer]
+) -> None:
+    one, _ = writers
+    second = [stored for stored in kept.log.entries() if stored.writer == one.name][1]
+    run(kept)
+    kept.checkpoints.sign(now=kept.tick(), removals=[Removal(one.name, 1, second.number, second.hash, LIMIT)])
+
+    assert kept.verify().problems == []
+
+
+def test_of_a_clock_that_was_set_back_only_the_beginning_goes(kept: Kept) -> None:
+    """A chain keeps all after its first entry that must stay, and the database lets nothing else go."""
+    now = kept.now
+    writer = kept.writer()
+    for time in (OLD, OLD, now, OLD):
+        kept.now = time
+        writer.record(intent())
+    kept.now = now
+
+    assert run(kept) == 2
+    assert ids(kept, writer.name) == [f"{writer.name}:4", f"{writer.name}:3"]
+    assert kept.verify().problems == []
+    with pytest.raises(DBAPIError, match="never changed"), kept.log.engine.begin() as connection:
+        connection.execute(
+            delete(access_entries).where(access_entries.c.writer == writer.name, access_entries.c.number == 4)
+        )
+
+
+def test_a_torn_line_of_the_checkpoints_does_not_hold_it_up(kept: Kept, writers: tuple[Writer, Writer]) -> None:
+    with kept.file.open("ab") as file:
+        file.write(b'{"format":1,')
 
     assert run(kept) == 7
     assert kept.verify().problems == []

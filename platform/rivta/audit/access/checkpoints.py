@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,6 +143,13 @@ def read_line(line: bytes) -> Line:
         raise ValueError(f"not a checkpoint: {type(error).__name__}") from error
 
 
+def readable(lines: Iterable[bytes]) -> Iterator[Line]:
+    """Those that can be read: a power cut may have left a piece of one, which `verify` tells of."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            yield read_line(line)
+
+
 def digest_of(line: bytes) -> str:
     """What the next line has as `previous`."""
     return hashlib.sha256(line).hexdigest()
@@ -176,6 +183,10 @@ class CheckpointFile:
         self._log = log
         self._writer = writer
         self._signer = signer
+        self._read = 0
+        """Length of the file when it was read last; what is below holds as long as it is so long."""
+        self._last: Line | None = None
+        self._heads: dict[str, Head] = {}
 
     def sign(self, *, now: datetime, removals: Sequence[Removal] = ()) -> Checkpoint | None:
         """Signs the heads, if any writer has written since the last line; then, on the disk, it is told in the log.
@@ -184,11 +195,11 @@ class CheckpointFile:
         """
         try:
             with self._locked() as descriptor:
-                series, known = self._known()
-                heads = {writer: head for writer, head in self._log.heads().items() if known.get(writer) != head}
+                self._catch_up(descriptor)
+                heads = {writer: head for writer, head in self._log.heads().items() if self._heads.get(writer) != head}
                 if not removals and not any(self._is_news(writer) for writer in heads):
                     return None
-                last = series[-1] if series else None
+                last = self._last
                 checkpoint = Checkpoint(
                     series=last.checkpoint.series if last else str(uuid.uuid4()),
                     number=last.checkpoint.number + 1 if last else 1,
@@ -209,8 +220,8 @@ class CheckpointFile:
 
     def signed_removals(self) -> set[tuple[str, int]]:
         """Writer and last number of every removal that a line tells of."""
-        lines = (read_line(line).checkpoint for line in lines_of(self._path))
-        return {(removal.writer, removal.last) for checkpoint in lines for removal in checkpoint.removals}
+        lines = readable(lines_of(self._path))
+        return {(removal.writer, removal.last) for line in lines for removal in line.checkpoint.removals}
 
     def _is_news(self, writer: str) -> bool:
         """Our own entries about checkpoints are signed with the next news: else each would be the reason for one."""
@@ -226,22 +237,20 @@ class CheckpointFile:
         finally:
             os.close(descriptor)
 
-    def _known(self) -> tuple[list[Line], dict[str, Head]]:
-        """The last line, if there is one, and the heads that all lines tell of."""
-        last: list[Line] = []
-        known: dict[str, Head] = {}
-        for content in lines_of(self._path):
-            try:
-                line = read_line(content)
-            except ValueError:
-                continue  # what a power cut has left of a line: `verify` tells of it
-            last = [line]
-            known |= line.checkpoint.heads
-        if last and last[0].checkpoint.log != self._log.id:
+    def _catch_up(self, descriptor: int) -> None:
+        """Learn the last line, and the heads that all lines tell of, unless nothing has come since they were learnt."""
+        size = os.fstat(descriptor).st_size
+        if size == self._read:
+            return
+        self._last, self._heads = None, {}
+        for line in readable(lines_of(self._path)):
+            self._last = line
+            self._heads |= line.checkpoint.heads
+        if self._last is not None and self._last.checkpoint.log != self._log.id:
             raise CheckpointsUnusable(
                 f"{self._path} has the checkpoints of another access log: move it away, with the database it belongs to"
             )
-        return last, known
+        self._read = size
 
     def _append(self, descriptor: int, checkpoint: Checkpoint) -> bytes:
         signed = checkpoint.to_bytes()
@@ -254,6 +263,9 @@ class CheckpointFile:
         os.fsync(descriptor)
         if checkpoint.number == 1:
             sync(self._path.parent)
+        self._last = read_line(line)
+        self._heads |= checkpoint.heads
+        self._read = os.fstat(descriptor).st_size
         return line
 
     def _tell(self, checkpoint: Checkpoint, digest: str) -> tuple[Receipt, ...]:

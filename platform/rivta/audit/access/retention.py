@@ -46,7 +46,8 @@ def retain(log: AccessLog, writer: Writer, checkpoints: CheckpointFile, *, older
         for removal in _removable(log, older_than):
             _announce(writer, removal)
         open_removals = _open_removals(log)
-        unsigned = [one for one in open_removals if (one.writer, one.last) not in checkpoints.signed_removals()]
+        signed = checkpoints.signed_removals() if open_removals else set()
+        unsigned = [one for one in open_removals if (one.writer, one.last) not in signed]
         if unsigned:
             checkpoints.sign(now=now, removals=unsigned)
         return sum(_delete(log, removal) for removal in open_removals)
