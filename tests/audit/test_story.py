@@ -160,8 +160,7 @@ def aggregate_of_two() -> list[CallRecord]:
 
 
 def test_calls_of_an_aggregate_are_under_it_and_what_they_led_to_under_them():
-    times = {"elapsed_ms": 60_000.0, "producer_ms": 50_000.0}
-    (whole,) = hops([replace(record, **times) for record in aggregate_of_two()])
+    (whole,) = hops([replace(record, elapsed_ms=60_000.0, producer_ms=50_000.0) for record in aggregate_of_two()])
     assert {one.record.id: [child.record.id for child in one.onward] for one in whole.onward} == {
         "index": [],
         "fine": [],
@@ -170,8 +169,8 @@ def test_calls_of_an_aggregate_are_under_it_and_what_they_led_to_under_them():
 
 
 def test_the_story_of_an_aggregate_lists_its_sources_and_tells_of_those_that_failed():
-    times = {"elapsed_ms": 60_000.0, "producer_ms": 50_000.0}
-    told = "\n".join(tell([replace(record, **times) for record in aggregate_of_two()], names={}))
+    slow = [replace(record, elapsed_ms=60_000.0, producer_ms=50_000.0) for record in aggregate_of_two()]
+    told = "\n".join(tell(slow, names={}))
     assert "SE2321000255-SUS: 2 records" in told
     assert "SE2321000131-SU: Filtered FT source system" in told
     assert told.count("SE2321000255-SUS") == 1

@@ -173,7 +173,7 @@ def test_the_regional_index_notifies_the_national_one_and_nobody_notifies_the_re
     assert goes_to(tables["regional"], REGIONAL, COUNTRY, notify) == "https://national.test/"
     assert goes_to(tables["national"], REGIONAL, COUNTRY, notify) == "unix:/run/services.sock"
     subscribers = [logical_addressees(tables[key], consumer=own, contract=notify, now=NOW, rules=rules) for key, own in (("national", NATIONAL), ("regional", REGIONAL))]  # fmt: skip
-    assert [[one.logical_address for one in found] for found in subscribers] == [[], [COUNTRY]]
+    assert [[one.logical_address for page in pages for one in page] for pages in subscribers] == [[], [COUNTRY]]
 
 
 @pytest.mark.parametrize("contract", JOURNAL_CONTRACTS, ids=short_name)

@@ -23,20 +23,30 @@ def next_one(index: Index, subscriber: str = NATIONAL) -> Notification:
 
 
 class TestOneMessage:
-    def test_what_waits_is_sent_as_one_with_the_id_of_the_oldest(self, index: Index) -> None:
-        for number in range(3):
+    def test_where_few_wait_each_goes_with_its_own_id(self, index: Index) -> None:
+        for number in range(9):
             index.update(put(registered_resident_id=person(number)), correlation_id=f"c{number}")
         found = next_one(index)
-        assert (len(found.ids), found.correlation_id, len(found.transactions)) == (3, "c0", 3)
+        assert (len(found.ids), found.correlation_id, len(found.transactions)) == (1, "c0", 1)
 
-    def test_of_changes_to_a_row_the_last_counts_since_it_may_stand_there_once(self, index: Index) -> None:
+    def test_where_many_wait_they_go_as_one_with_the_id_of_the_oldest(self, index: Index) -> None:
+        for number in range(10):
+            index.update(put(registered_resident_id=person(number)), correlation_id=f"c{number}")
+        found = next_one(index)
+        assert (len(found.ids), found.correlation_id, len(found.transactions)) == (10, "c0", 10)
+
+    def test_of_changes_to_a_row_the_last_counts_since_it_may_stand_there_once(
+        self, index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rivta.index.outbox._FEWEST_MERGED", 1)
         index.update(put(), put(source_system="S2"))
         index.update(gone())
         index.update(put(most_recent_content=NEWER))
         told = [(one.engagement.source_system, one.delete, one.engagement.most_recent_content) for one in index.told()]
         assert told == [("S2", False, "20240311101500"), ("SE2321000016-TC-KS", False, NEWER)]
 
-    def test_it_has_at_most_a_thousand_changes(self, index: Index) -> None:
+    def test_it_has_at_most_a_thousand_changes(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rivta.index.outbox._FEWEST_MERGED", 1)
         rows = [put(registered_resident_id=person(number)) for number in range(1500)]
         index.update(*rows[:400])
         index.update(*rows[400:1000])
@@ -80,7 +90,10 @@ class TestInVain:
             "no",
         )
 
-    def test_messages_that_failed_together_are_sent_alone_so_that_one_bad_one_dies_alone(self, index: Index) -> None:
+    def test_messages_that_failed_together_are_sent_alone_so_that_one_bad_one_dies_alone(
+        self, index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rivta.index.outbox._FEWEST_MERGED", 1)
         for source in ("S1", "BAD", "S3"):
             index.update(put(source_system=source), correlation_id=source)
         delivered = []
@@ -93,7 +106,10 @@ class TestInVain:
         assert delivered == ["S1", "S3"]
         assert [letter.correlation_id for letter in index.outbox.dead(10)] == ["BAD"]
 
-    def test_even_where_one_try_is_all_what_failed_together_gets_one_alone(self, database: Engine) -> None:
+    def test_even_where_one_try_is_all_what_failed_together_gets_one_alone(
+        self, database: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rivta.index.outbox._FEWEST_MERGED", 1)
         index = Index(database, rules=RetryRules(attempts=1))
         index.update(put())
         index.update(put(source_system="S2"))

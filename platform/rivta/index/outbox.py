@@ -24,8 +24,9 @@ from rivta.store.schema import notification_queues, notifications
 
 _QUEUE_LOCKS = 0x72764E51
 """First half of the keys of PostgreSQL's advisory locks: one for each subscriber whose queue is being sent."""
-_MOST_MERGED = 100
-"""Messages of a queue that are sent as one at most."""
+_FEWEST_MERGED, _MOST_MERGED = 10, 100
+"""So many messages have to wait for some of them to be sent as one, and so many are at most. Fewer go one by one, each
+with the correlation id of the message that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ class Outbox:
                 connection.execute(text("SELECT pg_advisory_unlock(:kind, hashtext(:subscriber))"), key)
 
     def next(self, subscriber: str) -> Notification | None:
-        """What to tell a subscriber now: its oldest messages, as many as go into one; None when there is nothing.
+        """What to tell a subscriber now: its oldest message, or where many wait as many as go into one; None when there
+        is nothing.
 
         Of changes to the same row the last counts, since one message may have a row once. What was sent in vain is
         sent alone, so that one bad message does not take others with it.
@@ -290,7 +292,7 @@ def _as_they_are(connection: Connection, said: Sequence[Transaction]) -> list[Tr
 def _fitting(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """The first messages that go into one."""
     chosen = [rows[0]]
-    if rows[0].attempts:
+    if rows[0].attempts or len(rows) < _FEWEST_MERGED:
         return chosen
     changes = rows[0].changes
     for row in rows[1:]:

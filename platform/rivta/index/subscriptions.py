@@ -52,12 +52,15 @@ def subscribers_in(table: Table, *, platform: str, index: str, now: datetime) ->
 
     Left out are `*`, which is nobody's address, and the index itself.
     """
-    found = registry.logical_addressees(
+    pages = registry.logical_addressees(
         table, consumer=platform, contract=namespaces.PROCESS_NOTIFICATION_1, now=now, rules=RegistryRules()
     )
     nobody = (_EVERYWHERE, index.upper(), platform.upper())
     return tuple(
-        Subscriber(str(one.logical_address), one.filters) for one in found if one.logical_address.upper() not in nobody
+        Subscriber(str(one.logical_address), one.filters)
+        for page in pages
+        for one in page
+        if one.logical_address.upper() not in nobody
     )
 
 
