@@ -734,8 +734,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
         Part.INDEX,
         "A notification that nobody takes",
         "tried five times, then in a queue of the broker",
-        "tried twelve times within the hour (`index.attempts`), in order; then `rivta index dead` shows it, and sends it "
-        "again as the rows are by then",
+        "tried twelve times within the hour (`index.attempts`), in order; then `rivta index dead` shows it, and sends "
+        "it again as the rows are by then",
         "an operator can see it, and an old one overwrites nothing newer",
     ),
     Deviation(
