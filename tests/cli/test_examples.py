@@ -27,6 +27,8 @@ NOT_RUN = {
     "rivta route rollback": "it pauses the publishing of the shared pair; tests/pair/test_publications.py does that",
     "rivta route approve": "it needs a proposal of somebody else; tests/run/test_admin_tables.py does that",
     "rivta log review": "it needs a look; tests/cli/test_access_log.py does that",
+    "rivta index dead show": "it needs a notification that was given up; tests/run/test_admin_index.py does that",
+    "rivta index dead discard": "the same",
     "rivta route withdraw": "it needs a proposal; tests/run/test_admin_tables.py does that",
 }
 """Commands whose example is only parsed, and why."""
@@ -83,6 +85,11 @@ def reader(pair: Pair, command_path: str, tmp_path: Path) -> dict[str, str]:
         "clinicalprocess.healthcond.description",
     )
     shutil.copy(pair.home / "national" / "platform.toml", tmp_path / "platform.toml")
+    (tmp_path / "engagements.csv").write_text(
+        "registeredResidentIdentification,serviceDomain,categorization,logicalAddress,sourceSystem,dataController,"
+        "businessObjectInstanceIdentifier\n191212121212,riv:clinicalprocess:healthcond:description,dia,SE2321000255-SUS,"
+        "SE2321000255-JS,SE2321000255,note-2\n"
+    )
     (tmp_path / "password.txt").write_text("of the test\n")
     (tmp_path / "application.properties").write_text(
         "vp.instance.id=SE165565594230-VP\nvp.instance.name=VP\nvp.https.route.url=https://localhost:443/vp\n"

@@ -91,6 +91,19 @@ async def test_what_is_not_taken_is_tried_when_its_time_has_come_and_then_given_
     assert TOLVAN not in caplog.text
 
 
+async def test_an_error_of_ours_is_counted_as_a_try(index: Index, caplog: pytest.LogCaptureFixture) -> None:
+    def stumble(one: Notification) -> str:
+        raise KeyError("inner words")
+
+    index.update(put())
+    receiver = Receiver(stumble)
+    async with delivering(index, receiver):
+        await until_true(lambda: receiver.asked == 1)
+        index.clock.advance(2)
+        await until_true(lambda: bool(index.outbox.dead(1)))
+    assert index.outbox.dead(1)[0].reason == "an error of ours: KeyError"
+
+
 async def test_a_subscriber_that_is_slow_holds_up_no_other(index: Index) -> None:
     index.subscribers = (Subscriber("SLOW"), Subscriber("QUICK"))
     index.update(put())

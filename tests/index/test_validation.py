@@ -62,6 +62,11 @@ class TestWhoIsMeant:
     def test_an_alternative_address_will_do_and_the_owner_is_still_the_index(self) -> None:
         assert update(read(), to="SE2321000016-OLD")[0].engagement.owner == REGIONAL
 
+    def test_a_source_system_cannot_say_that_other_indexes_know_already(self) -> None:
+        visited = replace(read(), visited=(NATIONAL,))
+        assert update(visited)[0].visited == ()
+        assert notified(visited)[0].visited == (NATIONAL,)
+
     def test_the_address_comes_before_the_number_of_rows(self) -> None:
         assert fault(update, to="SE1").startswith("EI003")
 

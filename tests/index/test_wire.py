@@ -60,6 +60,13 @@ def test_a_flag_that_is_no_boolean_is_none() -> None:
     assert read_one("<engagement/>", flag=" 1 ").delete is True  # type: ignore[attr-defined]
 
 
+def test_of_a_path_no_more_is_read_than_there_can_be() -> None:
+    names = ["x" * 65, *(str(number) for number in range(200))]
+    payload = changes_element(namespaces.PROCESS_NOTIFICATION_1, "ProcessNotification", [put(*names)])
+    (found,) = read_transactions(parse_xml(etree.tostring(payload)))
+    assert found.visited == tuple(str(number) for number in range(100))
+
+
 def test_an_owner_that_nobody_said_is_left_out() -> None:
     element = changes_element(namespaces.UPDATE_1, "Update", [put(owner="", most_recent_content=None)])
     written = etree.tostring(element)

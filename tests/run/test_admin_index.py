@@ -19,7 +19,7 @@ from rivta.run.admin_door import door, least_roles
 from rivta.run.admin_index import INDEX_PATHS, IndexApi
 from rivta.run.index_pages import index_pages
 from rivta.run.indexing import Indexing, identity_of
-from rivta.run.settings import Settings
+from rivta.run.settings import Aggregation, Settings
 from tests.calls import Clock
 from tests.catalogue.tables import compiled
 from tests.databases import database, migrated_file, migrated_postgres
@@ -186,6 +186,8 @@ def test_an_engagement_may_point_at_nothing_of_the_platforms_own(tmp_path: Path)
     assert identity.alternatives == {"OLD"}
     assert identity.reserved == {NATIONAL, REGIONAL, "OLD", "AGP"}
     assert identity_of(settings_of(tmp_path)).hsa_id == REGIONAL
+    with_services = settings_of(tmp_path).model_copy(update={"aggregation": Aggregation(address="AGG")})
+    assert identity_of(with_services).reserved == {REGIONAL, "AGG"}
 
 
 class TestTheIncumbentsPages:

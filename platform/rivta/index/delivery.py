@@ -12,7 +12,7 @@ from rivta.index.outbox import Notification, Outbox
 _log = logging.getLogger("rivta.index")
 
 Send = Callable[[Notification], Awaitable[str]]
-"""Sends a notification: why it was not taken, in words that name nobody; empty when it was. Raises nothing."""
+"""Sends a notification: why it was not taken, in words that name nobody; empty when it was."""
 
 _MOST_AT_ONCE = 4
 """Subscribers."""
@@ -109,7 +109,7 @@ class Delivery:
         one = await asyncio.to_thread(self._outbox.next, subscriber)
         if one is None:
             return False
-        reason = await self._send(one)
+        reason = await self._reason(one)
         if not reason:
             await asyncio.to_thread(self._outbox.delivered, one, self._now())
             return True
@@ -124,6 +124,13 @@ class Delivery:
             reason,
         )
         return given_up
+
+    async def _reason(self, one: Notification) -> str:
+        try:
+            return await self._send(one)
+        except Exception as error:  # noqa: BLE001 - one message must not stop those of other subscribers, nor be tried for ever
+            _log.exception("notification %s to %s cannot be sent", one.correlation_id, one.subscriber)
+            return f"an error of ours: {type(error).__name__}"
 
     def _trouble(self, error: Exception) -> None:
         words = f"the queues cannot be read or written: {type(error).__name__}"

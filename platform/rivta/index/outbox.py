@@ -242,14 +242,21 @@ class Outbox:
 
         They tell how the rows are now: what they said when they died may have been overtaken since.
         """
+        sent = 0
+        while (some := self._send_some_again(ids, now)) > 0:
+            sent += some
+        return sent
+
+    def _send_some_again(self, ids: Collection[int] | None, now: datetime) -> int:
+        """The oldest of them, in a transaction."""
         with writing(self._engine) as connection:
             lock_index(connection)
-            letters = connection.execute(_dead(ids)).all()
+            letters = connection.execute(_dead(ids).limit(_MOST_MERGED)).all()
             for letter in letters:
                 wanted = _as_they_are(connection, unpack(letter.content))
                 row = _row(letter.subscriber, wanted, correlation_id=letter.correlation_id, now=now)
                 connection.execute(insert(notifications), row)
-                connection.execute(delete(notifications).where(notifications.c.id == letter.id))
+            connection.execute(delete(notifications).where(notifications.c.id.in_([letter.id for letter in letters])))
             for subscriber in {letter.subscriber for letter in letters}:
                 _set_queue(connection, subscriber, next_attempt=None)
         return len(letters)

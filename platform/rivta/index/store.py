@@ -96,7 +96,7 @@ class EngagementStore:
                 told = 0
             else:
                 told = self._apply(connection, kind, transactions, subscribers, correlation_id)
-            self.taken += 1
+        self.taken += 1
         if told:
             self._announced()
 

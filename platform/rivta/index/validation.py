@@ -7,7 +7,7 @@ whom a change is about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from rivta.index.client import QUESTION_FIELDS, Question
@@ -75,11 +75,12 @@ def check_correlation(correlation_id: str | None) -> None:
 def update_transactions(
     read: Sequence[ReadTransaction], *, logical_address: str, identity: IndexIdentity
 ) -> list[Transaction]:
-    """The changes of an Update, all owned by this index. Raises ServiceFault for the first mistake."""
+    """The changes of an Update, all owned by this index and known to no other. Raises ServiceFault for the first
+    mistake."""
     if logical_address not in (identity.hsa_id, *identity.alternatives):
         raise IndexFault.WRONG_ADDRESS.with_words(logical_address or "missing", identity.hsa_id)
     _check(read, identity, owner_is_mandatory=False)
-    return [one.transaction(owner=identity.hsa_id) for one in read]
+    return [replace(one.transaction(owner=identity.hsa_id), visited=()) for one in read]
 
 
 def notified_transactions(read: Sequence[ReadTransaction], *, identity: IndexIdentity) -> list[Transaction]:

@@ -18,8 +18,8 @@ _NIL = f"{{{namespaces.XML_SCHEMA_INSTANCE}}}nil"
 _VISITED = f"{{{namespaces.NOTIFICATION_PATH}}}visited"
 _NAME_OF = {_TYPES + one.wire: one.name for one in FIELDS}
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
-_MOST_VISITED = 100
-"""So many names of indexes are read of one change; no chain is that long."""
+_MOST_VISITED, _LONGEST_ID = 100, 64
+"""So many names of indexes are read of one change, each of so many characters; no chain is that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ def read_transactions(payload: etree._Element) -> list[ReadTransaction]:
 def _read_transaction(element: etree._Element) -> ReadTransaction:
     engagement = element.find(f"{_TYPES}engagement")
     flag = (element.findtext(f"{_TYPES}deleteFlag") or "").strip()
-    visited = [one.text.strip() for one in element.iterchildren(_VISITED) if one.text]
+    visited = [
+        name for one in element.iterchildren(_VISITED) if 0 < len(name := (one.text or "").strip()) <= _LONGEST_ID
+    ]
     return ReadTransaction(
         delete=_TRUTHS.get(flag),
         fields={} if engagement is None else _read_fields(engagement),

@@ -70,6 +70,7 @@ class Part(Enum):
     WAY = "On the way"
     BACK = "What comes back"
     AGGREGATES = "Aggregates"
+    INDEX = "The engagement index"
     OPERATING = "Operating"
 
 
@@ -724,6 +725,64 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "the last one",
         "a fault",
         "its sources might read another one than the index was asked about",
+    ),
+    Deviation(
+        Part.INDEX,
+        "An Update that was answered OK",
+        "queued; a crash may lose it, and it is found a second or more later",
+        "stored, and its announcements queued, in one transaction",
+        "OK means OK, and no test waits before it looks",
+    ),
+    Deviation(
+        Part.INDEX,
+        "An addition right after a deletion of the same row",
+        "lost where both are taken together; a single row and a longer Update may overtake each other",
+        "changes take effect in the order that they came in",
+        "what was reported last is what is found",
+    ),
+    Deviation(
+        Part.INDEX,
+        "A notification that changes nothing",
+        "passed on to every subscriber: in a ring of three indexes for ever",
+        "passed on only where it changed something, or where it says which indexes have had it; never to one of those. "
+        "That path is an extension element, which others ignore",
+        "rings grow quiet",
+    ),
+    Deviation(
+        Part.INDEX,
+        "A notification that nobody takes",
+        "tried five times, then in a queue of the broker",
+        "tried twelve times within the hour (`index.attempts`), in order; then `rivta index dead` shows it, and sends "
+        "it again as the rows are by then",
+        "an operator can see it, and an old one overwrites nothing newer",
+    ),
+    Deviation(
+        Part.INDEX,
+        "The list of subscribers, when it cannot be read",
+        "that of a file; without one empty, for two hours",
+        "the last good one, from memory or disk, and the platform's readiness says so",
+        "announcements must not stop in silence",
+    ),
+    Deviation(
+        Part.INDEX,
+        "A change without engagement, or whose `deleteFlag` is no boolean",
+        "a fault of its language, or an addition",
+        "EI001",
+        "nothing is stored that nobody has said",
+    ),
+    Deviation(
+        Part.INDEX,
+        "Two rows whose keys are alike when put together",
+        "the second takes the first one's place",
+        "EI000, and the first stays",
+        "the id has nothing between its fields",
+    ),
+    Deviation(
+        Part.INDEX,
+        "GetUpdates",
+        "a schema only",
+        "answered, to whom the tables permit it: the persons who have changed, whole, a page at a time",
+        "who keeps a copy can catch up",
     ),
     Deviation(
         Part.OPERATING,

@@ -82,6 +82,8 @@ class Indexing:
 def identity_of(settings: Settings) -> IndexIdentity:
     """Who the index is. What belongs to the platform itself no engagement may point at."""
     own = {settings.index_id, settings.platform.hsa_id, *settings.index.alternative_hsa_ids}
+    if settings.aggregation.address is not None:
+        own.add(settings.aggregation.address)
     return IndexIdentity(
         settings.index_id,
         alternatives=frozenset(settings.index.alternative_hsa_ids),
