@@ -79,6 +79,7 @@ def call(authority: Authority, platform: Platform) -> FirstCall:
                     "http": None,
                     "admin": "",
                     "tak": None,
+                    "aggregation_address": "",
                     "insecure": [],
                 }
             },
@@ -99,7 +100,7 @@ def call(authority: Authority, platform: Platform) -> FirstCall:
                     "behaviour": "normal",
                 }
             ],
-            "patients": [{"id": "191212121212", "name": "Tolvan Tolvansson"}],
+            "patients": [{"id": "191212121212", "name": "Tolvan Tolvansson", "shows": ""}],
             "stubs": None,
         }
     )

@@ -146,7 +146,7 @@ def _way_to(element: etree._Element) -> str:
 
 
 def _state_kind(identity: etree._Element, patient: str) -> None:
-    """Corrects the OID beside an id; one of another kind (another region's reserve number, say) is left as it stands."""
+    """Corrects the OID beside an id; one of another kind (another region's reserve number) is left as it stands."""
     kind = next((oid for oid, form in _KINDS if form.fullmatch(patient)), None)
     parent = identity.getparent()
     if kind is None or parent is None:
