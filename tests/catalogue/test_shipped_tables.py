@@ -31,6 +31,7 @@ COUNTRY = WORLD.platform("national").aggregation_address
 CONTRACTS = (namespaces.PING_FOR_CONFIGURATION_1, *JOURNAL_CONTRACTS)
 STOCKHOLM = [str(one.logical_address) for producer in WORLD.producers for one in producer.addresses if one.platform == "regional"]  # fmt: skip
 OTHERS = [str(one.logical_address) for producer in WORLD.producers for one in producer.addresses if one.platform == "national"]  # fmt: skip
+REGISTER = "SE2021004748-LF"
 
 
 def variables() -> dict[str, str]:
@@ -95,7 +96,7 @@ def test_the_journal_system_reaches_its_region_and_through_the_national_platform
     tables: dict[str, Table],
 ) -> None:
     assert goes_to(tables["regional"], JOURNAL, "SE2321000016-KS") == "https://takecare-ks.test/"
-    for address in OTHERS:
+    for address in set(OTHERS) - {REGISTER}:
         assert goes_to(tables["regional"], JOURNAL, address) == "https://national.test/"
         assert goes_to(tables["national"], REGIONAL, address).startswith("https://")
     assert goes_to(tables["national"], JOURNAL, "SE2321000255-SUS") == "https://skane.test/"
@@ -108,7 +109,18 @@ def test_a_clinic_without_rows_is_reached_by_the_tree(tables: dict[str, Table]) 
     assert goes_to(tables["regional"], NATIONAL, clinic) == "https://takecare-ks.test/"
 
 
-@pytest.mark.parametrize("address", [*STOCKHOLM, *OTHERS])
+def test_the_register_of_medicines_and_the_patients_log_are_reached_by_the_patient_overview_only(
+    tables: dict[str, Table],
+) -> None:
+    medicines, log = namespaces.GET_DISPENSED_MEDICINES_1, namespaces.GET_ACCESS_LOGS_FOR_PATIENT_1
+    assert goes_to(tables["national"], NPO, REGISTER, medicines) == "https://medication-register.test/"
+    assert goes_to(tables["national"], NPO, NATIONAL, log) == "unix:/run/services.sock"
+    for sender in (JOURNAL, REGIONAL, STRANGER):
+        assert goes_to(tables["national"], sender, REGISTER, medicines) == "VP007"
+        assert goes_to(tables["national"], sender, NATIONAL, log) == "VP007"
+
+
+@pytest.mark.parametrize("address", sorted({*STOCKHOLM, *OTHERS} - {REGISTER}))
 def test_the_stranger_may_call_nothing(tables: dict[str, Table], address: str) -> None:
     assert goes_to(tables["national"], STRANGER, address) == "VP007"
     assert goes_to(tables["regional"], STRANGER, address) == "VP007"
@@ -161,6 +173,8 @@ def test_the_aggregating_services_may_ask_their_own_index(tables: dict[str, Tabl
 def test_every_system_may_announce_what_it_has_at_the_index_that_it_is_connected_to(tables: dict[str, Table]) -> None:
     addresses = {platform.key: platform.aggregation_address for platform in WORLD.platforms}
     for producer in WORLD.producers:
+        if not set(JOURNAL_CONTRACTS).intersection(producer.contracts):
+            continue  # the register is in no index
         for one in producer.addresses:
             index = addresses[one.platform]
             assert goes_to(tables[one.platform], producer.hsa_id, index, namespaces.UPDATE_1) == "unix:/run/services.sock"  # fmt: skip

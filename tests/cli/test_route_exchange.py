@@ -18,10 +18,20 @@ from rivta.cli.main import group
 from tests.catalogue.exchange.test_signed import signer
 from tests.support import CHECKOUT
 
+_OUTSIDE = (
+    "regional",
+    "national",
+    "monitoring",
+    "catalogue",
+    "index",
+    "skane",
+    "vgr",
+    "vardbolaget",
+    "medication-register",
+)
 VARIABLES = [
-    part
-    for name in ("regional", "national", "monitoring", "catalogue", "skane", "vgr", "vardbolaget")
-    for part in ("--variable", f"{name}=https://{name}.example.se/vp")
+    *("--variable", "aggregation=aggregation:"),
+    *(part for name in _OUTSIDE for part in ("--variable", f"{name}=https://{name}.example.se/vp")),
 ]
 BOOKING = "urn:riv:crm:scheduling:GetBookingsResponder:1"
 
@@ -105,7 +115,8 @@ def test_an_import_with_a_mistake_writes_nothing_and_lists_them_all(tables: Path
 def test_rows_that_would_break_the_table_are_refused_as_lint_does(tables: Path, tmp_path: Path) -> None:
     rivta(tmp_path, "export", "--format", "takcache", "--tables", tables, "--output", tmp_path / "c.xml", *VARIABLES)
     lines = (tmp_path / "c.xml").read_text().splitlines()
-    two = [*lines[:-1], lines[2].replace("https://", "https://two."), lines[-1]]
+    route = next(line for line in lines if "https://" in line)
+    two = [*lines[:-1], route.replace("https://", "https://two."), lines[-1]]
     (tmp_path / "c.xml").write_text("\n".join(two))
     said = rivta(tmp_path, "import", tmp_path / "c.xml", "--tables", tables, "--yes", *VARIABLES, exit_code=1)
     assert "[route-overlap]" in said

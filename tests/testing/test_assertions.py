@@ -65,7 +65,7 @@ def told(assertion, answer=None, given: Given | None = None) -> str | None:
         (BodyHas("VP0", is_absent=True), read(TWO)),
         (BodyHas(r"19\d{10}", is_pattern=True), read(TWO)),
     ],
-    ids=lambda value: "" if isinstance(value, ReadAnswer) else str(value),  # an address is another in each process
+    ids=lambda value: "" if hasattr(value, "answer") else str(value),  # an address is another in each process
 )
 def test_an_assertion_that_holds_finds_nothing(assertion, answer) -> None:
     assert told(assertion, answer) is None

@@ -100,7 +100,8 @@ def find(
 
 @command.command(
     epilog="Example: rivta index update --patient 191212121212 --domain riv:clinicalprocess:healthcond:description "
-    "--category dia --logical-address SE2321000255-SUS --source SE2321000255-JS --controller SE2321000255 --object note-1"
+    "--category dia --logical-address SE2321000255-SUS --source SE2321000255-JS --controller SE2321000255 "
+    "--object note-1"
 )
 @click.option("--patient", metavar="ID", required=True, help="About whom.")
 @click.option("--domain", metavar="DOMAIN", required=True, help="Service domain.")
