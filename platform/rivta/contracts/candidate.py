@@ -412,11 +412,12 @@ def _refuse_odd_names(contract: Contract) -> None:
             raise ContractFileError(file, f"has the SOAPAction {operation.soap_action!r}; expected one line of text")
         if operation.request == operation.response:
             raise ContractFileError(file, f"has {operation.request} as request and as response: one of them is wrong")
-    expected = f"{contract.domain}:{contract.name}Responder:{contract.major}"
-    if contract.wsdls[0][0] and contract.namespace.partition(":")[2].partition(":")[2] != expected:
+    owner = ":".join(contract.namespace.split(":")[:2])
+    expected = f"{owner}:{contract.domain}:{contract.name}Responder:{contract.major}"
+    if contract.wsdls[0][0] and contract.namespace != expected:
         # Its WSDL would be served, and names in tables understood, as those of a contract that it is not.
         reason = f"is that of {contract.domain}:{contract.name}:{contract.major}, and its messages are of"
-        raise ContractFileError(file, f"{reason} {contract.namespace}; expected urn:riv:{expected}")
+        raise ContractFileError(file, f"{reason} {contract.namespace}; expected {expected}")
 
 
 def _refuse_undeclared(contract: Contract) -> None:
