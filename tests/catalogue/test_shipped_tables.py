@@ -74,7 +74,9 @@ def goes_to(table: Table, sender: str, address: str, contract: str = namespaces.
 
 
 @pytest.mark.parametrize("contract", [*CONTRACTS, namespaces.PING_FOR_CONFIGURATION_1])
-def test_the_patient_overview_reaches_every_journal_system_of_the_world(tables: dict[str, Table], contract: str) -> None:
+def test_the_patient_overview_reaches_every_journal_system_of_the_world(
+    tables: dict[str, Table], contract: str
+) -> None:
     for address in STOCKHOLM:
         assert goes_to(tables["national"], NPO, address, contract) == "https://regional.test/"
     for producer in JOURNAL_SYSTEMS:
