@@ -150,6 +150,9 @@ def test_elements_stand_as_their_model_has_them(content: str, tmp_path: Path) ->
         generate(contract, contract.request, seed=seed)
 
 
+LONG_TEXT = '<xs:element name="a"><xs:simpleType><xs:restriction base="xs:string">{}</xs:restriction></xs:simpleType></xs:element>'
+
+
 @pytest.mark.parametrize(
     ("content", "types", "reason"),
     [
@@ -157,8 +160,12 @@ def test_elements_stand_as_their_model_has_them(content: str, tmp_path: Path) ->
         ('<xs:element name="a" minOccurs="100000" maxOccurs="unbounded"/>', "", "more than 5000 elements"),
         ('<xs:element ref="t:H"/>', '<xs:element name="H" abstract="true"/>', "is abstract"),
         ('<xs:element name="a"><xs:simpleType><xs:restriction base="xs:string"><xs:minLength value="2"/><xs:pattern value="x"/></xs:restriction></xs:simpleType></xs:element>', "", "no valid Ask was found in 50 tries: .*minLength"),
+        (LONG_TEXT.format('<xs:minLength value="1000000000"/>'), "", "at least 1000000000 characters; at most 10000 are made"),
+        (LONG_TEXT.format('<xs:pattern value="a{1000000}"/>'), "", "may have over 10000 characters"),
+        (LONG_TEXT.format('<xs:pattern value="((a{1,90}){1,90}){1,90}"/>'), "", "may have over 10000 characters"),
+        (LONG_TEXT.format('<xs:pattern value="a{200}"/>'), "", "no text was found for a pattern"),
     ],
-    ids=["without end", "giant", "abstract", "contradiction"],
+    ids=["without end", "giant", "abstract", "contradiction", "long text", "long pattern", "deep pattern", "odd pattern"],
 )  # fmt: skip
 def test_what_no_message_can_be_made_of_is_said(tmp_path: Path, content: str, types: str, reason: str) -> None:
     contract = contract_of(tmp_path, content, types=types)

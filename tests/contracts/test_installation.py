@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import struct
 import threading
 import zipfile
 from collections.abc import Callable, Mapping
@@ -38,6 +39,14 @@ CORE_SCHEMA = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "home/contracts"
+
+
+def pattern(value: str) -> str:
+    """The schema of Ask whose question fits a pattern."""
+    return schema(
+        f'<xs:element name="question"><xs:simpleType><xs:restriction base="xs:string"><xs:pattern value="{value}"/>'
+        "</xs:restriction></xs:simpleType></xs:element>"
+    )
 
 
 def importing(location: str) -> str:
@@ -337,6 +346,39 @@ def test_release_that_somebody_damaged_is_said_and_repaired_by_adding_it_again(f
     assert is_usable(only(folder))
 
 
+def test_minor_version_of_thousands_of_digits_is_none(folder: Path, tmp_path: Path) -> None:
+    text = schema().replace("<xs:schema ", f'<xs:schema version="1.{"9" * 5000}" ', 1)
+    files = {f"{IN}/Ask.xsd": text, f"{IN}/Ask.wsdl": ask_wsdl("Ask.xsd")}
+    install([zipped(tmp_path / "ask.zip", files)], folder)
+    assert only(folder).minor == 0
+
+
+def test_two_schemas_for_one_namespace_are_said_and_two_copies_of_one_are_not(folder: Path, tmp_path: Path) -> None:
+    other = CORE_SCHEMA.replace("xs:string", "xs:int")
+    text = importing("../../" + CORE).replace(
+        "<xs:element name",
+        '<xs:import namespace="urn:riv:test:asking:1" schemaLocation="other.xsd"/><xs:element name',
+        1,
+    )
+    for second, warnings in (
+        (other, (f"ask.zip: Ask imports {CORE} and {IN}/other.xsd for one namespace: only the first counts",)),
+        (CORE_SCHEMA, ()),
+    ):
+        files = {**release(schema=text), CORE: CORE_SCHEMA, f"{IN}/other.xsd": second}
+        assert install([zipped(tmp_path / "ask.zip", files)], folder).warnings == warnings
+
+
+def test_redefinition_within_the_release_is_fine(folder: Path, tmp_path: Path) -> None:
+    base = CORE_SCHEMA.replace("urn:riv:test:asking:1", ASK)
+    text = schema(
+        '<xs:element name="question" type="t:T"/>',
+        head='<xs:redefine schemaLocation="base.xsd"><xs:simpleType name="T"><xs:restriction base="t:T">'
+        '<xs:maxLength value="3"/></xs:restriction></xs:simpleType></xs:redefine>',
+    )
+    install([zipped(tmp_path / "ask.zip", {**release(schema=text), f"{IN}/base.xsd": base})], folder)
+    assert is_usable(only(folder))
+
+
 # Samples
 
 
@@ -467,12 +509,79 @@ WRONG_RELEASES: dict[str, tuple[Mapping[str, str | bytes], str]] = {
     "redefines itself": (release(schema=schema(head='<xs:redefine schemaLocation="AskResponder_1.0.xsd"/>')), "is not a valid schema: "),
     "model that fills the memory": (
         release(schema=schema('<xs:group ref="t:g0"/>', types="".join(f'<xs:group name="g{n}"><xs:sequence><xs:group ref="t:g{n + 1}"/><xs:group ref="t:g{n + 1}"/></xs:sequence></xs:group>' for n in range(40)) + '<xs:group name="g40"><xs:sequence><xs:element name="x"/></xs:sequence></xs:group>')),
-        "a type in it holds 1099511627776 elements with all that it is made of; at most 1000 are read",
+        "a type in it holds 1099511627776 parts with all that it is made of; at most 1000 are read",
     ),
     "models that take a minute to compile": (
         release(schema=schema(types="".join(f'<xs:complexType name="T{n}"><xs:sequence>{"".join(f"""<xs:element name="e{m}"/>""" for m in range(300))}</xs:sequence></xs:complexType>' for n in range(30)))),
-        "its types hold more elements in all than are read",
+        "its types hold more parts in all than are read",
     ),
+    "attribute groups that fill the memory": (
+        release(schema=schema('<xs:element name="q"><xs:complexType><xs:attributeGroup ref="t:a0"/></xs:complexType></xs:element>', types="".join(f'<xs:attributeGroup name="a{n}"><xs:attributeGroup ref="t:a{n + 1}"/><xs:attributeGroup ref="t:a{n + 1}"/></xs:attributeGroup>' for n in range(30)) + '<xs:attributeGroup name="a30"><xs:attribute name="z"/></xs:attributeGroup>')),
+        "parts with all that it is made of; at most 1000 are read",
+    ),
+    "unions that fill the memory": (
+        release(schema=schema('<xs:element name="q" type="t:u0"/>', types="".join(f'<xs:simpleType name="u{n}"><xs:union memberTypes="t:u{n + 1} t:u{n + 1}"/></xs:simpleType>' for n in range(40)) + '<xs:simpleType name="u40"><xs:restriction base="xs:int"/></xs:simpleType>')),
+        "parts with all that it is made of; at most 1000 are read",
+    ),
+    "unions within unions that fill the memory": (
+        release(schema=schema('<xs:element name="q" type="t:u0"/>', types="".join(f'<xs:simpleType name="u{n}"><xs:union><xs:simpleType><xs:restriction base="t:u{n + 1}"/></xs:simpleType><xs:simpleType><xs:restriction base="t:u{n + 1}"/></xs:simpleType></xs:union></xs:simpleType>' for n in range(40)) + '<xs:simpleType name="u40"><xs:union memberTypes="xs:int xs:date"/></xs:simpleType>')),
+        "parts with all that it is made of; at most 1000 are read",
+    ),
+    "thousands that stand in for one": (
+        release(schema=schema('<xs:element ref="t:h"/>', types='<xs:element name="h"/>' + "".join(f'<xs:element name="s{n}" substitutionGroup="t:h"/>' for n in range(1500)))),
+        "a type in it holds 1501 parts with all that it is made of",
+    ),
+    "types of types without end": (
+        release(schema=schema('<xs:element name="q" type="t:r0"/>', types="".join(f'<xs:simpleType name="r{n}"><xs:restriction base="t:r{n + 1}"/></xs:simpleType>' for n in range(5000)) + '<xs:simpleType name="r5000"><xs:restriction base="xs:int"/></xs:simpleType>')),
+        "its types are made of one another too many times",
+    ),
+    "hundred thousand allowed values": (
+        release(schema=schema('<xs:element name="q" type="t:E"/>', types='<xs:simpleType name="E"><xs:restriction base="xs:string">' + "".join(f'<xs:enumeration value="{n}"/>' for n in range(100_000)) + "</xs:restriction></xs:simpleType>")),
+        "has, with what it imports, 100011 definitions; at most 20000 are read",
+    ),
+    "long chain of includes": (
+        {**release(schema=importing("../../core_components/c0.xsd")), **{f"core_components/c{n}.xsd": CORE_SCHEMA.replace("<xs:simple", f'<xs:include schemaLocation="c{n + 1}.xsd"/><xs:simple', 1).replace('"T"', f'"T{n}"') for n in range(150)}, "core_components/c150.xsd": CORE_SCHEMA},
+        "is made of more than 100 files, or they import one another 500 times: so many are not read",
+    ),
+    "files that all include each other": (
+        {**release(schema=importing("../../core_components/c0.xsd")), **{f"core_components/c{n}.xsd": CORE_SCHEMA.replace("<xs:simple", "".join(f'<xs:include schemaLocation="c{m}.xsd"/>' for m in range(40)) + "<xs:simple", 1).replace('"T"', f'"T{n}"') for n in range(40)}},
+        "is made of more than 100 files, or they import one another 500 times: so many are not read",
+    ),
+    "pattern that is a book": (release(schema=pattern("|".join(f"a{n}" for n in range(400)))), "line 1: has a pattern of more than 1000 characters"),
+    "pattern that never ends": (release(schema=pattern("(a|aa)+b")), "the pattern '(a|aa)+b' takes too long: write it so that"),
+    "pattern that never ends, of longer parts": (release(schema=pattern("x(ab|abab)+c")), "the pattern 'x(ab|abab)+c' takes too long"),
+    "pattern with all ways to read it": (release(schema=pattern("(.*)(.*)(.*)(.*)(.*)(.*)[^a]b")), "takes too long"),
+    "base elsewhere": (
+        {**release(schema=importing("core.xsd").replace("<xs:import ", '<xs:import xml:base="/etc/" ')), f"{IN}/core.xsd": CORE_SCHEMA},
+        "AskResponder_1.0.xsd: line 1: xml:base makes its imports lead elsewhere: take it away",
+    ),
+    "base of the whole schema elsewhere": (
+        {**release(schema=importing("core.xsd").replace("<xs:schema ", '<xs:schema xml:base="http://127.0.0.1:9/" ')), f"{IN}/core.xsd": CORE_SCHEMA},
+        "xml:base makes its imports lead elsewhere",
+    ),
+    "base elsewhere two steps away": (
+        {**release(schema=importing("../../" + CORE)), CORE: CORE_SCHEMA.replace("<xs:simple", '<xs:include xml:base="../../" schemaLocation="more.xsd"/><xs:simple', 1), "core_components/more.xsd": CORE_SCHEMA},
+        "core_1.0.xsd: line 1: xml:base",
+    ),
+    "import of a folder": (release(schema=importing("../")), "imports '../', and there is no interactions. Name the schema that is meant"),
+    "import of nothing": (release(schema=importing("")), ". Name the schema that is meant"),
+    "import without a location": (
+        release(schema=importing("x.xsd").replace(' schemaLocation="x.xsd"', "")),
+        "is not a valid schema: ",
+    ),
+    "redefines from the network": (release(schema=schema(head='<xs:redefine schemaLocation="http://example.org/x.xsd"/>')), "imports 'http://example.org/x.xsd', which is not a file"),
+    "overrides, as later XML Schema does": (release(schema=schema(head='<xs:override schemaLocation="http://127.0.0.1:9/x.xsd"/>')), "is not a valid schema: "),
+    "messages of another contract": (
+        release(wsdl=ask_wsdl(name="GetDiagnosis", domain="clinicalprocess:healthcond:description")),
+        f"is that of clinicalprocess:healthcond:description:GetDiagnosis:1, and its messages are of {ASK}; expected urn:riv:clinicalprocess:healthcond:description:GetDiagnosisResponder:1",
+    ),
+    "messages of another version": (release(wsdl=ask_wsdl().replace("Ask:1:rivtabp21", "Ask:2:rivtabp21")), f"is that of test:asking:Ask:2, and its messages are of {ASK}"),
+    "a request that is its response": (release(wsdl=ask_wsdl().replace('"t:AskResponse"', '"t:Ask"')), "as request and as response: one of them is wrong"),
+    "a header in the SOAPAction": (
+        release(wsdl=ask_wsdl().replace("</wsdl:definitions>", '<wsdl:binding name="b" type="i:AskResponderInterface" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/"><wsdl:operation name="Ask"><soap:operation soapAction="a&#13;&#10;X-Evil: 1"/></wsdl:operation></wsdl:binding></wsdl:definitions>')),
+        "has the SOAPAction 'a\\r\\nX-Evil: 1'; expected one line of text",
+    ),
+    "a version of 5000 digits": (release(wsdl=ask_wsdl().replace("Ask:1:rivtabp21", f"Ask:{'9' * 5000}:rivtabp21")), "holds no contract of RIV-TA: "),
     "undeclared message": (release(schema=schema().replace('name="AskResponse"', 'name="Other"')), f"speaks of {{{ASK}}}AskResponse, which no schema declares"),
     "name that is a path": (release(wsdl=ask_wsdl(name="../../../x")), "is called '../../../x'; expected letters and digits"),
     "domain that is a path": (release(wsdl=ask_wsdl(domain="../../x")), "is of the domain '../../x'; expected words"),
@@ -550,7 +659,20 @@ HOSTILE = {
     "no archive": (lambda path: path.write_bytes(b"<xml/>"), "is neither a zip archive nor a folder"),
     "not there": (Path.unlink, "there is no such file or folder"),
     "many entries": (lambda path: path.write_bytes(_with_count(path.read_bytes(), 0xFFFE)), "more than 20000 files"),
+    "many entries, said where large archives say it": (
+        lambda path: path.write_bytes(_with_large_count(path.read_bytes(), 30_000)),
+        "more than 20000 files",
+    ),
+    "the same name in other letters": (entry("core_components/ka\u0308.xsd"), "is in it twice, with two contents"),
 }
+
+
+def _with_large_count(data: bytes, count: int) -> bytes:
+    """With the end record of an archive over 4 GB, which counts whatever the usual one says."""
+    at = data.rfind(b"PK\x05\x06")
+    size, offset = struct.unpack_from("<II", data, at + 12)
+    large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+    return data[:at] + large + struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1) + data[at:]
 
 
 def _with_count(data: bytes, count: int) -> bytes:
@@ -563,7 +685,7 @@ def _with_count(data: bytes, count: int) -> bytes:
 def test_hostile_archive_is_refused_and_the_reason_named(
     change: Callable[[Path], None], reason: str, folder: Path, tmp_path: Path
 ) -> None:
-    archive = zipped(tmp_path / "evil.zip", release())
+    archive = zipped(tmp_path / "evil.zip", {**release(), "core_components/kä.xsd": CORE_SCHEMA})
     change(archive)
     assert reason in refusal(archive, folder)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "evil.zip") == ["home"]

@@ -1,9 +1,12 @@
 """Looking at a release before it is installed: what would be wrong with it later is found now, and named."""
 
+import contextlib
+import random
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -19,12 +22,14 @@ from rivta.contracts.domain import (
     Operation,
     imported_files,
     importing_elements,
+    local_file,
     read_contract_file,
     read_versions,
     read_wsdl,
 )
-from rivta.contracts.generation import CannotGenerate, generate
+from rivta.contracts.generation import CannotGenerate, generate, matching
 from rivta.contracts.installed import Contracts
+from rivta.contracts.patterns import is_slow
 from rivta.contracts.sources import Source, SourceRefused
 from rivta.contracts.validation import Message, Validators, compile_schema
 from rivta.soap import namespaces
@@ -32,18 +37,33 @@ from rivta.soap.head import read_head
 from rivta.soap.xml import XmlRefused, parse_xml
 
 _MOST_PARTICLES = 1_000
-"""Elements in one content model, with all that it is made of; libxml2's time grows with their square."""
+"""Elements in one content model, attributes of one type or types in one union, with all that it is made of; libxml2's
+time grows with their square."""
 _MOST_WORK = 2_000_000
 """The sum of those squares in a schema: some ten seconds."""
+_MOST_DEFINITIONS = 20_000
+"""Elements of XML Schema in all files of a contract, a few seconds' work; a contract of RIV-TA has 650 at most."""
+_LONGEST_PATTERN = 1_000
+"""Characters; libxml2's time grows with their square. Those of RIV-TA have 125 at most."""
+_TEXTS_TRIED = 4
+"""For each pattern, to see how long it takes."""
+_MOST_SHOWN = 200
 _INTERACTIONS, _CORE, _SAMPLES = "interactions", "core_components", "samples"
 _USUAL_FOLDERS = (_INTERACTIONS, _CORE)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
 _PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)*")
 _NOT_A_LOCAL_PATH = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+:|/|\\)")
 _XS = f"{{{namespaces.XML_SCHEMA}}}"
-_PARTS_OF_MODELS = tuple(
-    f"{_XS}{name}" for name in ("sequence", "choice", "all", "complexContent", "extension", "restriction", "group")
+_MADE_OF_OTHERS = tuple(f"{_XS}{name}" for name in ("complexType", "group", "attributeGroup", "simpleType"))
+_PARTS = tuple(f"{_XS}{name}" for name in ("element", "any", "attribute"))
+_PARTS_OF_MODELS = (
+    *(
+        f"{_XS}{name}"
+        for name in ("sequence", "choice", "all", "group", "attributeGroup", "simpleType", "union", "list")
+    ),
+    *(f"{_XS}{name}" for name in ("complexContent", "simpleContent", "extension", "restriction")),
 )
+_SAYING_NOTHING = tuple(f"{_XS}{name}" for name in ("annotation", "documentation", "appinfo"))
 _MADE = "Made from the schema by rivta: the release came without a sample."
 
 
@@ -160,10 +180,13 @@ class _Domain:
             for contract in contracts:
                 self._progress(f"{contract.name} {contract.major}.{contract.minor}")
                 _refuse_odd_names(contract)
+                _refuse_giant_schemas(contract)
                 _refuse_giant_models(contract)
                 compile_schema(contract.schema)
                 _refuse_undeclared(contract)
+                _refuse_slow_patterns(contract)
                 _refuse_unservable(contract)
+                warnings += (f"{self._source.path.name}: {one}" for one in _second_schemas(contract, self._folder))
             if with_samples:
                 self._install_samples(contracts, warnings)
         except ContractFileError as error:
@@ -308,6 +331,8 @@ class _Domain:
         if not isinstance(error, MissingImport):
             return ""
         wanted = PurePosixPath(error.reason.rpartition("there is no ")[2]).name
+        if not wanted.lower().endswith(".xsd"):
+            return ". Name the schema that is meant"
         elsewhere = [name for name in self._source.files if PurePosixPath(name).name.lower() == wanted.lower()]
         if elsewhere:
             return f". {elsewhere[0]} has that name: move it there, or correct the import"
@@ -382,12 +407,22 @@ def _refuse_odd_names(contract: Contract) -> None:
             raise ContractFileError(file, f"is called {name!r}; expected letters and digits")
     if not _PLAIN_DOMAIN.fullmatch(contract.domain):
         raise ContractFileError(file, f"is of the domain {contract.domain!r}; expected words with colons between")
+    for operation in contract.operations:
+        if not operation.soap_action.isprintable():
+            raise ContractFileError(file, f"has the SOAPAction {operation.soap_action!r}; expected one line of text")
+        if operation.request == operation.response:
+            raise ContractFileError(file, f"has {operation.request} as request and as response: one of them is wrong")
+    owner = ":".join(contract.namespace.split(":")[:2])
+    expected = f"{owner}:{contract.domain}:{contract.name}Responder:{contract.major}"
+    if contract.wsdls[0][0] and contract.namespace != expected:
+        # Its WSDL would be served, and names in tables understood, as those of a contract that it is not.
+        reason = f"is that of {contract.domain}:{contract.name}:{contract.major}, and its messages are of"
+        raise ContractFileError(file, f"{reason} {contract.namespace}; expected {expected}")
 
 
 def _refuse_undeclared(contract: Contract) -> None:
-    files = [contract.schema, *(file for _, file in imported_files(contract.schema, contract.folder))]
     declared = set()
-    for root in map(read_contract_file, dict.fromkeys(files)):
+    for root in map(read_contract_file, _schema_files(contract)):
         target = root.get("targetNamespace") or etree.QName(contract.request).namespace
         declared |= {f"{{{target}}}{element.get('name')}" for element in root.iterchildren(f"{_XS}element")}
     for root_element in (*contract.requests, *contract.responses):
@@ -395,40 +430,101 @@ def _refuse_undeclared(contract: Contract) -> None:
             raise ContractFileError(contract.wsdls[0][1], f"speaks of {root_element}, which no schema declares")
 
 
+def _refuse_slow_patterns(contract: Contract) -> None:
+    """Some patterns take seconds for sixty characters: a message in such a contract could hold up all others."""
+    for file in _schema_files(contract):
+        for element in read_contract_file(file).iter(f"{_XS}pattern"):
+            pattern = element.get("value", "")
+            if _is_slow(pattern):
+                advice = "write it so that each text can be read in one way only"
+                reason = f"line {element.sourceline}: the pattern {pattern[:_MOST_SHOWN]!r} takes too long"
+                raise ContractFileError(file, f"{reason}: {advice}")
+
+
+@lru_cache(maxsize=1024)
+def _is_slow(pattern: str) -> bool:
+    """Asked once: the versions of a contract, and whole domains, have the same patterns."""
+    texts = set()
+    for seed in range(_TEXTS_TRIED):
+        with contextlib.suppress(CannotGenerate):
+            texts.add(matching(pattern, random.Random(seed)))
+    return is_slow(pattern, sorted(texts))
+
+
 def _refuse_unservable(contract: Contract) -> None:
     base = "https://localhost/vp"
-    for profile, file in contract.wsdls:
+    for profile, _ in contract.wsdls:
         wsdl.wsdl(contract, profile, base)
-        for location, _ in imported_files(file, contract.folder):
-            wsdl.schema(contract, profile, location, base)
+        for _ in wsdl.served_schemas(contract, profile, base):
+            pass
+
+
+def _second_schemas(contract: Contract, folder: Path) -> Iterator[str]:
+    """Schemas of a namespace that another file was imported for before; libxml2 passes them by."""
+    first: dict[str, Path] = {}
+    for importer in _schema_files(contract):
+        for element in read_contract_file(importer).iterchildren(f"{_XS}import"):
+            if (location := element.get("schemaLocation")) is None:
+                continue
+            file = local_file(importer, location, folder)
+            earlier = first.setdefault(element.get("namespace", ""), file)
+            if earlier != file and earlier.read_bytes() != file.read_bytes():
+                names = " and ".join(str(one.relative_to(folder.resolve())) for one in (earlier, file))
+                yield f"{contract.name} imports {names} for one namespace: only the first counts"
+
+
+def _schema_files(contract: Contract) -> tuple[Path, ...]:
+    """The schema of its messages and all that it reaches, each once."""
+    reached = (file for _, file in imported_files(contract.schema, contract.folder))
+    return tuple(dict.fromkeys((contract.schema.resolve(), *reached)))
+
+
+def _refuse_giant_schemas(contract: Contract) -> None:
+    """What takes minutes to compile, or to word a violation by."""
+    definitions = 0
+    for file in _schema_files(contract):
+        root = read_contract_file(file)
+        definitions += sum(1 for element in root.iter(f"{_XS}*") if element.tag not in _SAYING_NOTHING)
+        for pattern in root.iter(f"{_XS}pattern"):
+            if len(pattern.get("value", "")) > _LONGEST_PATTERN:
+                reason = f"line {pattern.sourceline}: has a pattern of more than {_LONGEST_PATTERN} characters"
+                raise ContractFileError(file, reason)
+    if definitions > _MOST_DEFINITIONS:
+        reason = f"has, with what it imports, {definitions} definitions; at most {_MOST_DEFINITIONS} are read"
+        raise ContractFileError(contract.schema, reason)
 
 
 def _refuse_giant_models(contract: Contract) -> None:
     """A few lines of groups within groups make a content model that fills the memory when it is compiled."""
-    files = [contract.schema, *(file for _, file in imported_files(contract.schema, contract.folder))]
-    sizes = _ModelSizes([read_contract_file(file) for file in dict.fromkeys(files)])
+    sizes = _ModelSizes([read_contract_file(file) for file in _schema_files(contract)])
     try:
         largest, work = sizes.measure()
     except RecursionError:
         raise ContractFileError(contract.schema, "its types are made of one another too many times") from None
     if largest > _MOST_PARTICLES or work > _MOST_WORK:
-        reason = (
-            f"a type in it holds {largest} elements with all that it is made of; at most {_MOST_PARTICLES} are read"
-        )
+        reason = f"a type in it holds {largest} parts with all that it is made of; at most {_MOST_PARTICLES} are read"
         if largest <= _MOST_PARTICLES:
-            reason = "its types hold more elements in all than are read"
+            reason = "its types hold more parts in all than are read"
         raise ContractFileError(contract.schema, reason)
 
 
 class _ModelSizes:
-    """How many elements each content model of some schemas holds, groups and base types counted in."""
+    """How many parts each type of some schemas holds, all that it is made of counted in.
+
+    Of a content model its elements, of attributes and of a union each, and of the types that a simple type restricts.
+    """
 
     def __init__(self, roots: list[etree._Element]) -> None:
         self._named: dict[tuple[str, str], list[etree._Element]] = {}
         self._sizes: dict[tuple[str, str], int] = {}
-        self._models = [model for root in roots for model in root.iter(f"{_XS}complexType", f"{_XS}group")]
+        self._substitutes: dict[str, list[str]] = {}
         for root in roots:
-            for definition in root.iterchildren(f"{_XS}complexType", f"{_XS}group"):
+            for element in root.iterchildren(f"{_XS}element"):
+                if head := element.get("substitutionGroup"):
+                    self._substitutes.setdefault(_local(head), []).append(element.get("name", ""))
+        self._models = [model for root in roots for model in root.iter(*_MADE_OF_OTHERS)]
+        for root in roots:
+            for definition in root.iterchildren(*_MADE_OF_OTHERS):
                 key = (etree.QName(definition).localname, definition.get("name", ""))
                 self._named.setdefault(key, []).append(definition)
 
@@ -440,23 +536,39 @@ class _ModelSizes:
     def _size(self, part: etree._Element) -> int:
         total = 0
         if (reference := part.get("ref")) is not None:
-            total += self._of_named("group", reference)
-        if (base := part.get("base")) is not None and part.tag == f"{_XS}extension":
-            total += self._of_named("complexType", base)
+            total += self._of_named(etree.QName(part).localname, reference)
+        if (base := part.get("base")) is not None:
+            if part.tag == f"{_XS}extension":
+                total += self._of_named("complexType", base)
+            total += self._of_named("simpleType", base)
+        for member in (part.get("memberTypes") or "").split():
+            total += 1 + self._of_named("simpleType", member)
         for child in part.iterchildren(etree.Element):
-            if child.tag in (f"{_XS}element", f"{_XS}any"):
-                total += 1
+            if child.tag in _PARTS:
+                total += 1 + self._standing_in(_local(child.get("ref", "")))
             elif child.tag in _PARTS_OF_MODELS:
                 total += self._size(child)
         return total
 
     def _of_named(self, kind: str, name: str) -> int:
         """Namesakes of other namespaces count too: the largest is taken. What is made of itself is refused later."""
-        key = (kind, name.rpartition(":")[2])
+        key = (kind, _local(name))
         if key not in self._sizes:
             self._sizes[key] = 0
             self._sizes[key] = max((self._size(one) for one in self._named.get(key, [])), default=0)
         return self._sizes[key]
+
+    def _standing_in(self, name: str) -> int:
+        """How many elements may stand in the place of the one with this name: each is a part of the model too."""
+        key = ("substitutes", name)
+        if key not in self._sizes:
+            self._sizes[key] = 0
+            self._sizes[key] = sum(1 + self._standing_in(one) for one in self._substitutes.get(name, []))
+        return self._sizes[key]
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 def _has_canonical_name(path: PurePosixPath, contracts: tuple[Contract, ...]) -> bool:

@@ -15,14 +15,23 @@ from rivta.soap.xml import XmlRefused, parse_xml
 _PREFIXES = {"wsdl": namespaces.WSDL, "soap": namespaces.WSDL_SOAP, "xs": namespaces.XML_SCHEMA}
 _IMPORTING = tuple(f"{{{namespaces.XML_SCHEMA}}}{name}" for name in ("import", "include", "redefine"))
 # RIV-TA's naming of an interaction: urn:riv:<domain>:<Name>:<major>:<profile>.
-_INTERACTION = re.compile(r"urn:[^:]+:(?P<domain>.+):(?P<name>[^:]+):(?P<major>\d+):(?P<profile>rivtabp2[01])", re.I)
+_INTERACTION = re.compile(
+    r"urn:[^:]+:(?P<domain>.+):(?P<name>[^:]+):(?P<major>[0-9]{1,4}):(?P<profile>rivtabp2[01])", re.I
+)
 # The service platform's own services, older than RIV-TA's naming: urn:<owner>:<domain>:v<major>.
-_BEFORE_RIVTA = re.compile(r"urn:[^:]+:(?P<domain>.+):v(?P<major>\d+)")
-_VERSION_IN_FILE_NAME = re.compile(r"[_-]\d+\.(?P<minor>\d+)")
-_VERSION = re.compile(r"\d+\.(?P<minor>\d+)")
+_BEFORE_RIVTA = re.compile(r"urn:[^:]+:(?P<domain>.+):v(?P<major>[0-9]{1,4})")
+_VERSION_IN_FILE_NAME = re.compile(r"[_-][0-9]+\.(?P<minor>[0-9]{1,4})(?![0-9])")
+_VERSION = re.compile(r"[0-9]+\.(?P<minor>[0-9]{1,4})(?![0-9])")
 _LOGICAL_ADDRESS, _LOGICAL_ADDRESS_2 = (
     f"{{{namespace}}}LogicalAddress" for namespace in (namespaces.REGISTRY_1, namespaces.REGISTRY_2)
 )
+_XML_BASE = f"{{{namespaces.XML}}}base"
+_MOST_FILES = 100
+"""Schemas that one file may reach; a contract of RIV-TA has six at most."""
+_MOST_IMPORTS = 500
+"""The same of the imports and includes in them."""
+_MOST_SHOWN = 200
+"""Characters of something unexpected in a message about it."""
 _NOT_A_LOCAL_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|/")
 
 
@@ -178,14 +187,17 @@ def address_entries(contract: Contract) -> tuple[AddressEntry, ...]:
 def imported_files(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Every file that `path` reaches by import or include: how its importer spells the location, and the file itself.
 
-    Each pair comes once, nearest first. Raises ContractFileError for a location outside `folder`.
+    Each pair comes once, nearest first. Raises ContractFileError for a location outside `folder`, for xml:base, which
+    makes locations lead elsewhere, and for more files than are read.
     """
     seen: set[tuple[str, Path]] = set()
-    waiting, read = [path], {path.resolve()}
+    waiting, read, imports = [path], {path.resolve()}, 0
     while waiting:
         importer = waiting.pop(0)
         for element in importing_elements(read_contract_file(importer)):
             location = element.get("schemaLocation", "")
+            imports += 1
+            _refuse_other_base(importer, element)
             imported = local_file(importer, location, folder)
             if (location, imported) not in seen:
                 seen.add((location, imported))
@@ -193,11 +205,22 @@ def imported_files(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
             if imported not in read:
                 read.add(imported)
                 waiting.append(imported)
+            if len(read) > _MOST_FILES or imports > _MOST_IMPORTS:
+                reason = f"is made of more than {_MOST_FILES} files, or they import one another {_MOST_IMPORTS} times"
+                raise ContractFileError(path, f"{reason}: so many are not read")
 
 
 def importing_elements(root: etree._Element) -> list[etree._Element]:
     """The elements of a schema or WSDL whose schemaLocation names another schema."""
     return [element for element in root.iter(*_IMPORTING) if element.get("schemaLocation") is not None]
+
+
+def _refuse_other_base(importer: Path, element: etree._Element) -> None:
+    """libxml2 follows xml:base, from schema to schema, wherever it leads."""
+    for one in (element, *element.iterancestors()):
+        if one.get(_XML_BASE) is not None:
+            reason = f"line {one.sourceline}: xml:base makes its imports lead elsewhere: take it away"
+            raise ContractFileError(importer, reason)
 
 
 def local_file(importer: Path, location: str, folder: Path) -> Path:
@@ -274,7 +297,7 @@ def _read_interaction(root: etree._Element, wsdl: Path, folder: Path) -> _Intera
     named = _INTERACTION.fullmatch(target) or _BEFORE_RIVTA.fullmatch(target)
     if root.tag != f"{{{namespaces.WSDL}}}definitions" or not named:
         expected = "a WSDL whose targetNamespace is RIV-TA's <domain>:<Name>:<major>:<profile>"
-        raise NotAnInteraction(wsdl, f"expected {expected}, found {target or root.tag!r}")
+        raise NotAnInteraction(wsdl, f"expected {expected}, found {(target or str(root.tag))[:_MOST_SHOWN]!r}")
     operations = _operations(root, wsdl, one=named.re is _INTERACTION)
     namespace = str(etree.QName(operations[0].request).namespace)
     if any(etree.QName(one.request).namespace != namespace for one in operations):

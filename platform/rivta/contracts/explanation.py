@@ -1,5 +1,6 @@
 """Why a message does not fit its schema, in plain words: where lxml found it, worded from what xmlschema knows."""
 
+import contextlib
 import copy
 import re
 import threading
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from rivta.contracts.domain import imported_files, read_contract_file
+from rivta.contracts.patterns import read_patterns_alike
 from rivta.soap import namespaces
 from rivta.soap.xml import schema_errors
 
@@ -210,7 +212,8 @@ class Explainer:
         return list(dict.fromkeys(findings))
 
     def _log(self, element: etree._Element) -> list[_LogEntry]:
-        self._schema.validate(element)
+        with contextlib.suppress(etree.XMLSchemaValidateError):  # it has given up, and its log says on what
+            self._schema.validate(element)
         log: Any = self._schema.error_log  # lxml's stubs leave it empty
         return [
             _LogEntry(path=entry.path or "", type_name=entry.type_name, text=entry.message)
@@ -240,7 +243,8 @@ class Explainer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # Lax: what lxml accepts must be explained, whatever xmlschema thinks of the schema.
-                self._wording = XMLSchema10(self._path.resolve().as_uri(), allow="local", validation="lax")
+                schema = XMLSchema10(self._path.resolve().as_uri(), allow="local", validation="lax")
+                self._wording = read_patterns_alike(schema)
         return self._wording
 
 

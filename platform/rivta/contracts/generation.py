@@ -201,7 +201,7 @@ class _Writer:
             if attempt == 0 and _PERSON.search(local):
                 return PATIENT
             # Rare letters and endless repetition are legal too, and tried last.
-            return self._matching(_readable(patterns[0]) if attempt <= _TEXT_ATTEMPTS // 2 else patterns[0])
+            return matching(patterns[0], self._dice, is_plain=attempt <= _TEXT_ATTEMPTS // 2)
         ends = [str(limits[facet]) for facet in ("minInclusive", "maxInclusive") if facet in limits]
         if ends and attempt > _TEXT_ATTEMPTS // 2:
             return self._dice.choice(ends)
@@ -213,18 +213,9 @@ class _Writer:
     def _of_members(self, members: list[Any], limits: dict[str, Any], name: str, *, is_list: bool) -> str:
         if not is_list:
             return self._text(self._dice.choice(members), name)
-        least = int(limits.get("length", limits.get("minLength", 1)))
+        least = _length(limits, 1)
         most = int(limits.get("length", limits.get("maxLength", least + 2)))
         return " ".join(self._text(members[0], name) for _ in range(self._dice.randint(least, max(least, most))))
-
-    def _matching(self, pattern: str) -> str:
-        import rstr
-        from elementpath.regex import translate_pattern
-
-        spelled = translate_pattern(
-            pattern, xsd_version="1.0", back_references=False, lazy_quantifiers=False, anchors=False
-        )
-        return str(rstr.Rstr(self._dice).xeger(spelled))
 
     def _builtin(self, base: str, local: str, limits: dict[str, Any]) -> str:
         dice = self._dice
@@ -241,9 +232,9 @@ class _Writer:
             case "duration":
                 return f"P{dice.randrange(1, 30)}D"
             case "base64Binary":
-                return base64.b64encode(dice.randbytes(int(limits.get("length", limits.get("minLength", 12))))).decode()
+                return base64.b64encode(dice.randbytes(_length(limits, 12))).decode()
             case "hexBinary":
-                return dice.randbytes(int(limits.get("length", limits.get("minLength", 6)))).hex()
+                return dice.randbytes(_length(limits, 6)).hex()
             case "anyURI":
                 return f"urn:example:{dice.randrange(1000)}"
             case "ID":
@@ -307,6 +298,12 @@ _READABLE = {
 }
 """Classes of characters of XML Schema, and the part of each that is easily read."""
 _TOKEN = re.compile(r"\\[pP]\{[^}]*\}|\\.|\[\^?|\]|\{\d+,\}|.", re.S)
+_TOKEN_WITH_RANGES = re.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[\d,]+\}|.", re.S)
+_STAR = 100
+"""How often rstr repeats what may be repeated without end."""
+_LONGEST_TEXT = 10_000
+_LONGEST_ODD_TEXT = 500
+"""Characters of what may fit a pattern, for it to be tried with rare letters and endless repetition."""
 _ENDLESS = {"*": "{0,8}", "+": "{1,8}"}
 
 
@@ -324,6 +321,48 @@ def _readable(pattern: str) -> str:
             token = f"{token[:-1]}{int(token[1:-2]) + 8}}}"
         written.append(token)
     return "".join(written)
+
+
+def matching(pattern: str, dice: random.Random, *, is_plain: bool = True) -> str:
+    """A text that fits a pattern of XML Schema, of letters that are easily read where `is_plain`.
+
+    Raises CannotGenerate when none is found, or when they may be too long.
+    """
+    import rstr
+    from elementpath.regex import RegexError, translate_pattern
+
+    readable = _readable(pattern)
+    widest = _widest(readable)
+    if widest > _LONGEST_TEXT:
+        raise CannotGenerate(f"a text that fits its pattern may have over {_LONGEST_TEXT} characters")
+    chosen = readable if is_plain or widest > _LONGEST_ODD_TEXT else pattern
+    try:
+        spelled = translate_pattern(
+            chosen, xsd_version="1.0", back_references=False, lazy_quantifiers=False, anchors=False
+        )
+        return str(rstr.Rstr(dice).xeger(spelled))
+    except (ValueError, RecursionError, re.error, RegexError) as error:
+        raise CannotGenerate(f"no text was found for a pattern: {error}") from error
+
+
+def _widest(pattern: str) -> int:
+    """The most characters that fit a pattern, or a few more: alternatives count one after the other."""
+    widths, last = [0], 0
+    for token in _TOKEN_WITH_RANGES.findall(pattern):
+        if token == "(":
+            widths.append(0)
+            last = 0
+        elif token == ")" and len(widths) > 1:
+            last = widths.pop()
+            widths[-1] += last
+        elif token[0] == "{" or token in ("?", "*", "+"):
+            most = int(re.findall(r"\d+", token)[-1]) if token[0] == "{" else _STAR if token != "?" else 1
+            widths[-1] += last * (max(most, 1) - 1)
+            last *= max(most, 1)
+        else:
+            last = 1
+            widths[-1] += last
+    return sum(widths)
 
 
 def _whole(dice: random.Random, limits: dict[str, Any], base: str) -> int:
@@ -359,9 +398,17 @@ def _limit(limits: dict[str, Any], inclusive: str, exclusive: str, step: int) ->
     return Decimal(str(limits[exclusive])) + step if exclusive in limits else None
 
 
+def _length(limits: dict[str, Any], otherwise: int) -> int:
+    """How long a text has to be at least; CannotGenerate for one that nobody wants to see."""
+    least = int(limits.get("length", limits.get("minLength", otherwise)))
+    if least > _LONGEST_TEXT:
+        raise CannotGenerate(f"a text in it has at least {least} characters; at most {_LONGEST_TEXT} are made")
+    return least
+
+
 def _cut(text: str, limits: dict[str, Any]) -> str:
     """The text, cut or filled to the lengths that the type allows."""
-    shortest = int(limits.get("length", limits.get("minLength", 0)))
+    shortest = _length(limits, 0)
     longest = int(limits.get("length", limits.get("maxLength", len(text) + shortest)))
     return text.ljust(shortest, "x")[:longest]
 

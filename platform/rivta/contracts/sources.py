@@ -27,6 +27,8 @@ MAX_DEPTH = 32
 """Folders within folders."""
 
 _MAX_DIRECTORY_BYTES = 8_000_000
+_ZIP64_END = 56 + 20
+"""Bytes of the end record of large archives and of what leads to it; Python looks just before the usual record."""
 _FREE_RATIO_BYTES = 1_000_000
 _ENCRYPTED = 0x1
 _UTF_8_NAMES = 0x800
@@ -96,8 +98,20 @@ def _refuse_giant_directory(path: Path) -> None:
     if at < 0 or len(tail) < at + 22:
         raise SourceRefused(path, "is a damaged zip archive: its end is missing; fetch it again")
     entries, directory_bytes = struct.unpack_from("<HI", tail, at + 10)
+    zip64 = tail[max(0, at - _ZIP64_END) : at]
+    if zip64.startswith(b"PK\x06\x06") and zip64[_ZIP64_END - 20 :].startswith(b"PK\x06\x07"):
+        # Then these count, whatever the others say.
+        entries, directory_bytes = (
+            max(one) for one in zip((entries, directory_bytes), _zip64_sizes(zip64), strict=True)
+        )
     if entries > MAX_ENTRIES or directory_bytes > _MAX_DIRECTORY_BYTES:
         raise _too_many(path)
+
+
+def _zip64_sizes(end: bytes) -> tuple[int, int]:
+    """The number of entries and the bytes of their list, as the end record of an archive over 4 GB has them."""
+    entries, directory_bytes = struct.unpack_from("<QQ", end, 32)
+    return entries, directory_bytes
 
 
 class _Unpacking:

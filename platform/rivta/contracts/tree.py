@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from rivta.contracts.domain import Contract, ContractFileError
+from rivta.contracts.patterns import read_patterns_alike
 from rivta.contracts.validation import compile_schema
 from rivta.soap import namespaces
 
@@ -156,7 +157,7 @@ def load_schema(contract: Contract) -> XMLSchema10:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Lax: lxml has accepted the schema, and it is lxml that decides.
-            return XMLSchema10(contract.schema.as_uri(), allow="local", validation="lax")
+            return read_patterns_alike(XMLSchema10(contract.schema.as_uri(), allow="local", validation="lax"))
     except (XMLSchemaException, OSError, RecursionError) as error:
         raise ContractFileError(contract.schema, f"is not a valid schema: {error}") from error
 

@@ -179,7 +179,10 @@ class _Compiled:
         self.explainer = Explainer(path, compile_schema(path))
 
     def accepts(self, element: etree._Element) -> bool:
-        return fits_schema(element, self._decides) if is_long(element) else self._decides.validate(element)
+        try:
+            return fits_schema(element, self._decides) if is_long(element) else self._decides.validate(element)
+        except etree.XMLSchemaValidateError:
+            return False  # libxml2 takes no more than so many steps over one text and its pattern
 
     def explain(
         self,

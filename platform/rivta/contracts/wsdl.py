@@ -1,6 +1,6 @@
 """WSDLs and schemas as a platform serves them: with its own addresses in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -78,6 +78,14 @@ def schema_at(own_url: str, contract: Contract, profile: Profile | None, locatio
     return _with_imports_at(own_url, read_contract_file(file), file, imports)
 
 
+def served_schemas(contract: Contract, profile: Profile | None, base_url: str) -> Iterator[tuple[str, bytes]]:
+    """Every schema below the WSDL, with the key that it is served under. Raises as `schema` does."""
+    own_url, imports = _url(base_url, contract_path(contract, profile)), _Imports(contract, profile)
+    for key in imports.locations():
+        file = imports.file(key)
+        yield key, _with_imports_at(own_url, read_contract_file(file), file, imports)
+
+
 class _Imports:
     """The schemas below a WSDL by the key they are served under: the location as it is spelled where it is imported.
 
@@ -90,6 +98,9 @@ class _Imports:
         for location, file in imported_files(_wsdl_file(contract, profile), self._folder):
             if self._files.setdefault(location, file) != file:
                 self._files[self._path(file)] = file
+
+    def locations(self) -> tuple[str, ...]:
+        return tuple(self._files)
 
     def file(self, key: str) -> Path:
         if key not in self._files:
