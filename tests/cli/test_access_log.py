@@ -42,6 +42,7 @@ class Platform:
         self.state = folder / "national"
         self.state.mkdir()
         key, certificate = written(self.state, KEYS["ec"]())
+        shutil.copy(certificate, self.state / "ca.pem")
         content: dict[str, Any] = {
             "platform": {"hsa_id": "SE165565594230-NTJP", "name": "NTJP"},
             "listen": {"https": "127.0.0.1:20010"},

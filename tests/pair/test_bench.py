@@ -198,7 +198,8 @@ def test_a_dry_run_tells_what_another_table_makes_of_cases_and_of_the_log(pair, 
     for source in ((str(calls),), ("--since", "10m")):
         done = run_rivta("dry-run", *source, "--json", home=pair.home)
         found = json.loads(done.stdout)
-        assert (done.returncode, found["totals"]["lost"], found["totals"]["same"] > 0) == (0, 0, True)
+        # Others' calls, for tables that are no more, may be lost: what is told of them costs nothing without --strict.
+        assert (done.returncode, found["totals"]["same"] > 0) == (0, True)
     shutil.copytree(CHECKOUT / "routing", tmp_path / "routing")
     for file in (tmp_path / "routing" / "national").glob("*.yaml"):
         file.write_text(file.read_text().replace("SE165565594230-NPO", "SE1-OTHER"))

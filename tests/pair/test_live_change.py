@@ -69,10 +69,11 @@ def newest(admin: Admin) -> dict[str, Any]:
 
 def with_address(content: str, address: str) -> str:
     """The tables with one address more, which goes where Skåne's own does, and which the same may call."""
-    route, permission = f"logical_address: {SUS}\n    contracts: &", f"logical_address: [{SUS}, "
+    route, permission = f"logical_address: {SUS}\n    contracts: &", f"logical_address: {SUS}\n    contracts: *"
     assert (content.count(route), content.count(permission)) == (1, 1)
-    content = content.replace(permission, f"logical_address: [{address}, {SUS}, ")
-    return content.replace(route, f"logical_address: [{address}, {SUS}]\n    contracts: &")
+    for row in (route, permission):
+        content = content.replace(row, row.replace(SUS, f"[{address}, {SUS}]"))
+    return content
 
 
 def seconds_until_carried(pair: Pair, address: str) -> float:

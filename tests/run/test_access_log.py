@@ -11,9 +11,9 @@ from rivta.audit.access.checkpoints import lines_of
 from rivta.audit.access.log import AccessLog
 from rivta.audit.access.reports import Question, State
 from rivta.audit.access.verify import verify
-from rivta.run.access_log import KeptAccessLog
+from rivta.run.access_log import KeptAccessLog, signers_file
 from rivta.run.settings import Settings
-from rivta.tls.signing import verifiers
+from rivta.tls.signing import key_id, verifiers
 from tests.audit.access.conftest import empty_log
 from tests.audit.access.logs import NOON, TOLVAN, intent, outcome
 from tests.tls.test_signing import KEYS, written
@@ -117,3 +117,17 @@ def test_trouble_is_told_once(
 def test_the_log_is_kept_for_five_years_at_least(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="access_log.retention_years"):
         Settings.parse({"access_log": {"retention_years": 4}}, tmp_path / "platform.toml")
+
+
+def test_the_certificates_of_all_keys_that_have_signed_are_kept_each_once(settings: Settings, empty_log: Path) -> None:
+    look(settings, empty_log)
+    for key in (KEYS["ec"](), KEYS["ec"]()):
+        written(settings.tls.key.parent, key)
+        for _ in range(2):
+            keeper = KeptAccessLog(settings, clock=lambda: NOON)
+            keeper.sign()
+            keeper.close()
+
+    kept = signers_file(settings.access_checkpoints)
+    assert kept.read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    assert key_id(settings.tls.key) in verifiers(kept)

@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from rivta.tls.authority import Authority, Issued
 from rivta.tls.contexts import TlsSetupError
-from rivta.tls.signing import key_id, signer, verifiers
+from rivta.tls.profiles import KeyKind
+from rivta.tls.signing import key_id, own_verifiers, signer, verifiers
 
 KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = {
     "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -81,3 +83,26 @@ def test_a_kind_of_key_that_platforms_do_not_have_attests_nothing(tmp_path: Path
 
     (is_signed,) = verifiers(tmp_path / "own.pem").values()
     assert not is_signed(b"x", key.sign(b"x"))
+
+
+def test_own_certificates_of_other_days_count_and_those_of_others_do_not(tmp_path: Path) -> None:
+    (tmp_path / "forged").mkdir()
+    authority = Authority.create(tmp_path / "certs")
+
+    def issue(name: str, hsa_id: str) -> Issued:
+        return authority.issue(
+            name, hsa_id=hsa_id, common_name=name, organisation="O", hosts=[], key_kind=KeyKind.EC_P256
+        )
+
+    own = issue("platform", "SE1-P")
+    first = own.certificate.read_bytes(), key_id(own.key)
+    renewed = authority.renew("platform")
+    other = issue("other", "SE1-OTHER")
+    forged = written(tmp_path / "forged", KEYS["ec"]())[1]
+    kept = tmp_path / "signers.pem"
+    kept.write_bytes(first[0] + b"".join(one.read_bytes() for one in (renewed.certificate, other.certificate, forged)))
+
+    known = own_verifiers(kept, hsa_id="SE1-P", authorities=[authority.ca])
+
+    assert set(known) == {first[1], key_id(renewed.key)}
+    assert first[1] != key_id(renewed.key)

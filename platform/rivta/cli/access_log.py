@@ -311,11 +311,15 @@ def _verified(opened: _Opened, files: Sequence[Path], certificates: Sequence[Pat
     from rivta.audit.access.checkpoints import lines_of
     from rivta.audit.access.verify import verify
     from rivta.cli.progress import progress_bar
-    from rivta.tls.signing import verifiers
+    from rivta.run.access_log import signers_file
+    from rivta.tls.signing import own_verifiers, verifiers
 
     known: dict[str, Callable[[bytes, bytes], bool]] = {}
     for file in (opened.settings.tls.certificate, *certificates):
         known |= verifiers(file)
+    tls, earlier = opened.settings.tls, signers_file(opened.settings.access_checkpoints)
+    if earlier.exists():
+        known |= own_verifiers(earlier, hsa_id=opened.settings.platform.hsa_id, authorities=tls.trusted)
 
     def is_signed(signer: str, data: bytes, signature: bytes) -> bool | None:
         return known[signer](data, signature) if signer in known else None

@@ -14,14 +14,16 @@ from rivta.audit.access.checkpoints import CheckpointFile, CheckpointsUnusable, 
 from rivta.audit.access.log import AccessLog, AccessLogUnreadable, CannotRecord
 from rivta.audit.access.reports import Reports
 from rivta.audit.access.retention import retain, years_before
+from rivta.files import write_file
 from rivta.run.services.access_logs import online_since
 from rivta.run.settings import Settings
 from rivta.store.engine import DatabaseUnusable
-from rivta.tls.signing import key_id, signer
+from rivta.tls.contexts import TlsSetupError
+from rivta.tls.signing import key_id, signer, verifiers
 
 _log = logging.getLogger("rivta.run.access_log")
 
-_TROUBLES = (DatabaseUnusable, AccessLogUnreadable, CheckpointsUnusable, CannotRecord)
+_TROUBLES = (DatabaseUnusable, AccessLogUnreadable, CheckpointsUnusable, CannotRecord, TlsSetupError)
 
 
 class KeptAccessLog:
@@ -92,6 +94,7 @@ class KeptAccessLog:
             if self._opened is None:
                 log = AccessLog.open(self._settings.access_log_url)
                 key = self._settings.tls.key
+                _keep_signer(self._settings)
                 file = CheckpointFile(
                     self._settings.access_checkpoints,
                     log,
@@ -101,3 +104,21 @@ class KeptAccessLog:
                 reports = Reports(log, clock=self._clock, earliest=online_since)
                 self._opened = (log, reports, file)
             return self._opened
+
+
+def signers_file(checkpoints: Path) -> Path:
+    """The certificates whose keys have signed, beside the checkpoints: keys are renewed, signatures stay."""
+    return checkpoints.with_suffix(".signers.pem")
+
+
+def _keep_signer(settings: Settings) -> None:
+    """Adds the platform's certificate of now to those that have signed. Raises TlsSetupError or CheckpointsUnusable."""
+    file, content = signers_file(settings.access_checkpoints), settings.tls.certificate.read_bytes()
+    if key_id(settings.tls.key) in (verifiers(file) if file.exists() else {}):
+        return
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = file.read_bytes() if file.exists() else b""
+        write_file(file, kept + content.strip() + b"\n", mode=0o600)
+    except OSError as error:
+        raise CheckpointsUnusable(f"{file} cannot be written: {error.strerror}") from error

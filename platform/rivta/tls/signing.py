@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from rivta.tls.contexts import TlsSetupError
+from rivta.tls.sender import NoSenderId, sender_from_certificate
 
 
 def signer(key: Path) -> Callable[[bytes], bytes]:
@@ -50,12 +51,47 @@ def verifiers(certificates: Path) -> dict[str, Callable[[bytes, bytes], bool]]:
 
     Raises TlsSetupError when the file holds no certificates.
     """
-    try:
-        loaded = x509.load_pem_x509_certificates(certificates.read_bytes())
-    except (OSError, ValueError) as error:
-        raise TlsSetupError(f"{certificates}: no certificates that can be read: {error}") from error
-    keys = [certificate.public_key() for certificate in loaded]
+    keys = [certificate.public_key() for certificate in _certificates(certificates)]
     return {_id_of(key): _verifier(key) for key in keys}
+
+
+def own_verifiers(
+    certificates: Path, *, hsa_id: str, authorities: Sequence[Path]
+) -> dict[str, Callable[[bytes, bytes], bool]]:
+    """The same for those of the certificates that an authority has issued to `hsa_id`, whenever they were valid.
+
+    The file may be written by others: what does not come from one of the PEM files of `authorities` is passed over.
+    Raises TlsSetupError when a file holds no certificates.
+    """
+    issuers = [issuer for path in authorities for issuer in _certificates(path)]
+    keys = [
+        one.public_key()
+        for one in _certificates(certificates)
+        if _is_of(one, hsa_id) and any(_has_issued(issuer, one) for issuer in issuers)
+    ]
+    return {_id_of(key): _verifier(key) for key in keys}
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsSetupError(f"{path}: no certificates that can be read: {error}") from error
+
+
+def _is_of(certificate: x509.Certificate, hsa_id: str) -> bool:
+    try:
+        return sender_from_certificate(certificate.public_bytes(serialization.Encoding.DER)).hsa_id == hsa_id
+    except NoSenderId:
+        return False
+
+
+def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _id_of(key: PublicKeyTypes) -> str:

@@ -219,7 +219,11 @@ class TestSeveralWriters:
         first = [process.stdout.readline() for process in processes for _ in range(20)]
         for process in processes:
             os.kill(process.pid, signal.SIGKILL)
-        rest = [line for process in processes for line in process.communicate(timeout=20)[0].splitlines(keepends=True)]
+        # Not `communicate`, which does not know what `readline` has read ahead.
+        rest = [line for process in processes for line in process.stdout.read().splitlines(keepends=True)]
+        for process in processes:
+            process.stdout.close()
+            process.wait(timeout=20)
         acknowledged = {line.strip() for line in first + rest if line.endswith("\n")}
 
         assert len(acknowledged) >= 40

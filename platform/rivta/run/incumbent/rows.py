@@ -57,6 +57,9 @@ ROWS: tuple[Row, ...] = (
     # Who and where
     Row("vp.instance.id", "platform.hsa_id"),
     Row("vp.instance.name", "platform.name"),
+    Row("ei.hsa.id", "index.hsa_id"),
+    Row("ei.alternative.hsa.id", "index.alternative_hsa_ids"),
+    Row("update-notification.not.allowed.hsaid.list", "index.reserved"),
     Row("vp.host", "", "part of the addresses that name it"),
     Row("vp.https.route.url", "listen.https", "the path is always /vp"),
     Row("vp.http.route.url", "listen.http", "plain http is believed only with insecure.trusted_headers"),
