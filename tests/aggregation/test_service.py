@@ -388,6 +388,20 @@ async def test_it_never_asks_itself(worlds: Worlds, hit: Found, caplog: pytest.L
     assert [one.levelno for one in caplog.records if one.name == "rivta.aggregation"] == [logging.WARNING]
 
 
+@pytest.mark.parametrize("is_incumbent", [False, True], ids=["ours", "incumbent"])
+@pytest.mark.parametrize("address", [f"SE1-X#{ADDRESS}", f"{ADDRESS}#SE1-X", "SE1-BELOW"])
+async def test_nor_by_another_address_that_leads_to_it(worlds: Worlds, address: str, is_incumbent: bool) -> None:
+    """Each of them would ask for as many more aggregates, three deep."""
+    tree = HsaTree({"SE1-BELOW": Unit("SE1-BELOW", "", ADDRESS), ADDRESS: Unit(ADDRESS, "", None)})
+    compat = Compat(aggregate_source_unchecked=is_incumbent)
+    hits = [Found(address), Found("SE1-B", address), Found("SE1-B")]
+    platform = worlds(hits, permitted=["SE1-B"], hsa=tree, policy={"compat": compat})
+    assert answered(await platform.ask()) == ["SE1-B"]
+    assert platform.asked == ["SE1-B"]
+    assert len(platform.questions) == 1
+    assert {one.code for one in platform.record.sources if one.status == "Filtered"} == {"own address"}
+
+
 async def test_one_source_may_be_asked_for_by_its_logical_address(worlds: Worlds) -> None:
     platform = worlds([Found("SE1-UNIT", "SE1-SYSTEM"), Found("SE1-B")])
     assert answered(await platform.ask(question(source="SE1-UNIT"))) == ["SE1-SYSTEM"]
