@@ -547,6 +547,15 @@ async def test_what_a_source_says_in_a_fault_is_told_to_the_consumer_and_not_rec
     }
 
 
+async def test_what_namespaces_make_of_records_counts_too(worlds: Worlds) -> None:
+    many = " ".join(f'xmlns:n{number}="urn:{number:0100}"' for number in range(20))
+    body = f'<a:GetDiagnosisResponse xmlns:a="{DIAGNOSIS}" {many}>{"<a:diagnosis/>" * 30}</a:GetDiagnosisResponse>'
+    load = Load(most=40_000)
+    carry_with(load.share(CONSUMER))
+    told = statuses(await worlds(THREE[:1], {"SE1-A": lambda sent: ok(envelope(body))}).ask())
+    assert told["SE1-A"].code == "43000"
+
+
 async def test_short_answers_count_together_and_what_there_is_no_room_for_is_a_failed_source(worlds: Worlds) -> None:
     load = Load(most=20_000)
     carry_with(load.share(CONSUMER))

@@ -248,9 +248,14 @@ class Aggregation:
         if not _holds(size, counted=True):
             return Content(failure=Failure(OTHER, str(Overload())))
         async with self._giants.room_for(size):
-            return await apart_if_large(
+            content = await apart_if_large(
                 size, read_content, answer, service, logical_errors_fail=self._rules.logical_errors_fail
             )
+        try:
+            take(max(content.size - size, 0))  # each record has its namespaces with it
+        except Overload as error:
+            return Content(failure=Failure(OTHER, str(error)))
+        return content
 
     def _place(
         self, call: _Call, contract: ContractNamespace, sender: str, address: str
