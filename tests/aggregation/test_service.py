@@ -326,6 +326,23 @@ async def test_a_source_whose_breaker_is_open_is_answered_for_at_once(worlds: Wo
     assert statuses(answer)["SE1-B"].code == "500"
 
 
+@pytest.mark.parametrize("does", [Trouble.TIMEOUT, Trouble.CONNECT_TIMEOUT])
+async def test_a_source_that_got_what_little_time_was_left_is_not_held_to_be_in_trouble(
+    worlds: Worlds, does: Trouble
+) -> None:
+    """Else a slow index would have healthy sources refused to everybody."""
+
+    async def slow(sent: Sent) -> ProducerAnswer:
+        raise ProducerFailure(does, "no answer in time")
+
+    policy = {"breaker_failures": 1, "retry_attempts": 0}
+    platform = worlds(THREE, {"SE1-B": slow}, deadline_seconds=10, policy=policy)
+    for _ in range(2):
+        await platform.ask()
+    assert platform.asked.count("SE1-B") == 2
+    assert platform.calling.open_breakers == []
+
+
 async def test_more_sources_at_one_address_than_it_takes_wait_for_each_other(worlds: Worlds) -> None:
     under_way = most = 0
 
