@@ -8,7 +8,7 @@ from rivta.router.course import Ending
 from rivta.router.messages import Answer, Trouble
 from rivta.soap import namespaces
 from rivta.soap.identifiers import ContractNamespace
-from tests.aggregation.world import records
+from tests.aggregation.world import envelope, fault, records
 
 CONTACTS = services({})[ContractNamespace(namespaces.GET_CARE_CONTACTS_3)]
 ERROR = records("SE1-A", 1, contract=CONTACTS.contract, result="ERROR")
@@ -32,6 +32,21 @@ def test_an_answer_in_another_charset_is_read() -> None:
     body = text.replace("encoding='UTF-8'", "encoding='ISO-8859-1'").encode("latin-1")
     content = read_content(Answer(200, (("Content-Type", "text/xml; charset=ISO-8859-1"),), body), CONTACTS)
     assert "SE1-Å".encode() in content.records[0][0]
+
+
+def test_namespaces_that_would_stand_in_every_record_of_many_are_no_way_to_fill_the_memory() -> None:
+    many = " ".join(f'xmlns:n{number}="urn:{number:0100}"' for number in range(500))
+    body = f'<a:GetCareContactsResponse xmlns:a="{CONTACTS.contract}" {many}>{"<a:careContact/>" * 1000}'
+    content = read_content(Answer(200, (), envelope(f"{body}</a:GetCareContactsResponse>")), CONTACTS)
+    assert content.records == ()
+    assert content.failure is not None
+    assert content.failure.code == "43000"
+
+
+def test_words_of_a_source_have_an_end() -> None:
+    content = read_content(Answer(500, (), fault("x" * 100_000).body), CONTACTS)
+    assert content.failure is not None
+    assert len(content.failure.text) == 4001
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,23 @@ async def test_a_source_whose_breaker_is_open_is_answered_for_at_once(worlds: Wo
     assert statuses(answer)["SE1-B"].code == "500"
 
 
+@pytest.mark.parametrize("does", [Trouble.TIMEOUT, Trouble.CONNECT_TIMEOUT])
+async def test_a_source_that_got_what_little_time_was_left_is_not_held_to_be_in_trouble(
+    worlds: Worlds, does: Trouble
+) -> None:
+    """Else a slow index would have healthy sources refused to everybody."""
+
+    async def slow(sent: Sent) -> ProducerAnswer:
+        raise ProducerFailure(does, "no answer in time")
+
+    policy = {"breaker_failures": 1, "retry_attempts": 0}
+    platform = worlds(THREE, {"SE1-B": slow}, deadline_seconds=10, policy=policy)
+    for _ in range(2):
+        await platform.ask()
+    assert platform.asked.count("SE1-B") == 2
+    assert platform.calling.open_breakers == []
+
+
 async def test_more_sources_at_one_address_than_it_takes_wait_for_each_other(worlds: Worlds) -> None:
     under_way = most = 0
 
@@ -386,6 +403,20 @@ async def test_it_never_asks_itself(worlds: Worlds, hit: Found, caplog: pytest.L
     platform = worlds([hit, Found("SE1-B")])
     assert answered(await platform.ask()) == ["SE1-B"]
     assert [one.levelno for one in caplog.records if one.name == "rivta.aggregation"] == [logging.WARNING]
+
+
+@pytest.mark.parametrize("is_incumbent", [False, True], ids=["ours", "incumbent"])
+@pytest.mark.parametrize("address", [f"SE1-X#{ADDRESS}", f"{ADDRESS}#SE1-X", "SE1-BELOW"])
+async def test_nor_by_another_address_that_leads_to_it(worlds: Worlds, address: str, is_incumbent: bool) -> None:
+    """Each of them would ask for as many more aggregates, three deep."""
+    tree = HsaTree({"SE1-BELOW": Unit("SE1-BELOW", "", ADDRESS), ADDRESS: Unit(ADDRESS, "", None)})
+    compat = Compat(aggregate_source_unchecked=is_incumbent)
+    hits = [Found(address), Found("SE1-B", address), Found("SE1-B")]
+    platform = worlds(hits, permitted=["SE1-B"], hsa=tree, policy={"compat": compat})
+    assert answered(await platform.ask()) == ["SE1-B"]
+    assert platform.asked == ["SE1-B"]
+    assert len(platform.questions) == 1
+    assert {one.code for one in platform.record.sources if one.status == "Filtered"} == {"own address"}
 
 
 async def test_one_source_may_be_asked_for_by_its_logical_address(worlds: Worlds) -> None:
@@ -531,6 +562,15 @@ async def test_what_a_source_says_in_a_fault_is_told_to_the_consumer_and_not_rec
         "SE1-A": "a fault of the source",
         "SE1-B": "VP009",
     }
+
+
+async def test_what_namespaces_make_of_records_counts_too(worlds: Worlds) -> None:
+    many = " ".join(f'xmlns:n{number}="urn:{number:0100}"' for number in range(20))
+    body = f'<a:GetDiagnosisResponse xmlns:a="{DIAGNOSIS}" {many}>{"<a:diagnosis/>" * 30}</a:GetDiagnosisResponse>'
+    load = Load(most=40_000)
+    carry_with(load.share(CONSUMER))
+    told = statuses(await worlds(THREE[:1], {"SE1-A": lambda sent: ok(envelope(body))}).ask())
+    assert told["SE1-A"].code == "43000"
 
 
 async def test_short_answers_count_together_and_what_there_is_no_room_for_is_a_failed_source(worlds: Worlds) -> None:

@@ -94,6 +94,11 @@ class TestNotification:
         own = row(owner=NATIONAL, creation_time=EARLIER)
         assert notify(gone(owner=NATIONAL), put(owner=NATIONAL, most_recent_content=NEWER), stored=(own,)) == Changes()
 
+    def test_also_where_its_owner_is_written_in_other_letters(self) -> None:
+        own = row(owner=REGIONAL, creation_time=EARLIER)
+        told = put(owner=REGIONAL.lower(), most_recent_content=NEWER)
+        assert notify(told, stored=(own,), own_id=REGIONAL) == Changes()
+
     def test_what_has_been_here_before_is_left_alone(self) -> None:
         assert notify(put(REGIONAL, NATIONAL.lower(), most_recent_content=NEWER), stored=(STORED,)) == Changes()
 

@@ -58,7 +58,16 @@ def test_a_time_comes_back_to_the_second_or_as_the_first_of_the_two_it_may_mean(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2026", "20261301000000", "2026-11-24T12:00", " 2026112412000", "２０２６１１２４１２００００"]
+    "text",
+    [
+        "",
+        "2026",
+        "20261301000000",
+        "2026-11-24T12:00",
+        " 2026112412000",
+        "00010101000000",
+        "２０２６１１２４１２００００",
+    ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

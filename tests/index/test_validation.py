@@ -126,6 +126,9 @@ class TestRules:
             "EI005: The logicalAddress in EngagementTransaction #2 is reserved and not allowed, hsa-id: 5565594230"
         )
 
+    def test_a_reserved_address_in_other_letters_since_calls_would_come_here_all_the_same(self) -> None:
+        assert fault(update, read(logical_address=REGIONAL.lower())).startswith("EI005")
+
     def test_a_reserved_source_system(self) -> None:
         assert fault(notified, read(source_system=REGIONAL)) == (
             "EI006: The sourceSystem in EngagementTransaction #1 is reserved and not allowed, hsa-id: SE2321000016-RTP"

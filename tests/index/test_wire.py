@@ -55,6 +55,16 @@ def test_of_an_element_that_stands_there_twice_the_first_counts() -> None:
     assert found.get("owner") == "A"  # type: ignore[attr-defined]
 
 
+def test_a_comment_cuts_no_field_short() -> None:
+    found = read_one("<engagement><owner>SE1<!-- x -->23</owner></engagement>")
+    assert found.get("owner") == "SE123"  # type: ignore[attr-defined]
+
+
+def test_no_more_changes_are_read_than_are_wanted() -> None:
+    payload = changes_element(namespaces.UPDATE_1, "Update", [put(owner=str(number)) for number in range(5)])
+    assert [one.get("owner") for one in read_transactions(payload, most=2)] == ["0", "1"]
+
+
 def test_a_flag_that_is_no_boolean_is_none() -> None:
     assert read_one("<engagement/>", flag="maybe").delete is None  # type: ignore[attr-defined]
     assert read_one("<engagement/>", flag=" 1 ").delete is True  # type: ignore[attr-defined]

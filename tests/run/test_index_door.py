@@ -108,6 +108,24 @@ async def test_no_answer_in_time_and_no_listener_are_told(platform: Platform) ->
 
 
 @pytest.mark.sockets
+async def test_an_answer_that_comes_in_pieces_is_read_whole(platform: Platform) -> None:
+    async def chatty() -> web.Response:
+        return web.Response(body=OK.replace(b"</n:ProcessN", b"<!--" + 900_000 * b" " + b"--></n:ProcessN"))
+
+    platform.answer = chatty
+    assert await platform.door.send(ONE) == ""
+
+
+@pytest.mark.sockets
+async def test_an_answer_that_is_too_long_is_none(platform: Platform) -> None:
+    async def too_long() -> web.Response:
+        return web.Response(body=9_000_000 * b" " + OK)
+
+    platform.answer = too_long
+    assert await platform.door.send(ONE) == "HTTP 200, and no answer of ProcessNotification"
+
+
+@pytest.mark.sockets
 async def test_a_listener_with_another_certificate_is_told_nothing(platform: Platform, authority: Authority) -> None:
     other = authority.issue("other", hsa_id="SE1", common_name="o", organisation="O", hosts=["127.0.0.1"])
     door = replace(platform.door, certificate=other.certificate, key=other.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from lxml import etree
 
 from rivta.aggregation.services import Service
-from rivta.router.course import Ending
+from rivta.router.course import Ending, bounded
 from rivta.router.messages import Answer, Trouble
 from rivta.soap import namespaces
 from rivta.soap.charsets import charset_of, read_answer
@@ -23,6 +24,10 @@ OTHER: Final = "43000"
 """Codes of the incumbent for what is no fault: a source that was too slow, and anything else."""
 _CODE_OF_A_PLATFORM = re.compile(r"VP\d{3}\b")
 _ERROR_CODE = re.compile(r"[A-Z_]{1,40}")
+_LONGEST_TEXT = 4000
+"""Characters of a source's own words in ProcessingStatus."""
+_MOST_GROWN, _LEAST_BYTES = 20, 100_000
+"""So many times the answer its records may be, each with its namespaces; below so many bytes nobody minds."""
 UNKNOWN: Final = "Unknown error"
 """The incumbent's text for a source that has not answered when the time of the whole aggregate is up."""
 
@@ -67,6 +72,11 @@ class Content:
     records: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
     failure: Failure | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the records."""
+        return sum(len(record) for kind in self.records for record in kind)
+
 
 def read_content(answer: Answer, service: Service, *, logical_errors_fail: bool = False) -> Content:
     """What a source has answered; its document is not kept.
@@ -85,7 +95,13 @@ def read_content(answer: Answer, service: Service, *, logical_errors_fail: bool 
         return Content(failure=Failure(OTHER, f"The answer is not the {service.response} of {service.contract}"))
     if logical_errors_fail and (failure := _logical_error(payload)) is not None:
         return Content(failure=failure)
-    return Content(tuple(_records(payload, f"{{{service.contract}}}{name}") for name in service.records))
+    tags = [f"{{{service.contract}}}{name}" for name in service.records]
+    records = _records(payload, tags, most_bytes=max(_MOST_GROWN * len(answer.body), _LEAST_BYTES))
+    if records is None:
+        return Content(
+            failure=Failure(OTHER, f"Its records would be {_MOST_GROWN} times the answer, by its namespaces")
+        )
+    return Content(records)
 
 
 def failure_of(ending: Ending, *, is_cut: bool, seconds: float) -> Failure | None:
@@ -100,13 +116,24 @@ def failure_of(ending: Ending, *, is_cut: bool, seconds: float) -> Failure | Non
     return None
 
 
-def _records(payload: etree._Element, tag: str) -> tuple[bytes, ...]:
-    return tuple(etree.tostring(one, encoding="UTF-8", with_tail=False) for one in payload.iterchildren(tag))
+def _records(payload: etree._Element, tags: Sequence[str], *, most_bytes: int) -> tuple[tuple[bytes, ...], ...] | None:
+    """The elements of each tag. None: together they are longer, since each has all namespaces that are in force in it,
+    of which its text may need any (xsi:type)."""
+    found, left = [], most_bytes
+    for tag in tags:
+        kind = []
+        for one in payload.iterchildren(tag):
+            kind.append(etree.tostring(one, encoding="UTF-8", with_tail=False))
+            left -= len(kind[-1])
+            if left < 0:
+                return None
+        found.append(tuple(kind))
+    return tuple(found)
 
 
 def _fault(fault: etree._Element, status: int) -> Failure:
     code = status if status >= HTTPStatus.BAD_REQUEST else HTTPStatus.INTERNAL_SERVER_ERROR
-    text = _repaired(fault.findtext("faultstring") or "a fault without a text")
+    text = bounded(_repaired(fault.findtext("faultstring") or "a fault without a text"), _LONGEST_TEXT) or ""
     of_a_platform = _CODE_OF_A_PLATFORM.match(text)
     return Failure(str(int(code)), text, private_text=of_a_platform[0] if of_a_platform else "a fault of the source")
 
@@ -130,7 +157,7 @@ def _logical_error(payload: etree._Element) -> Failure | None:
     code = said.get("errorCode", "")
     return Failure(
         code if _ERROR_CODE.fullmatch(code) else "ERROR",
-        said.get("message") or "resultCode ERROR",
+        bounded(said.get("message"), _LONGEST_TEXT) or "resultCode ERROR",
         is_logical=True,
         private_text="resultCode ERROR",
     )

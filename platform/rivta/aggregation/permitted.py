@@ -10,13 +10,16 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from rivta.aggregation.plan import Hit, Permitted, to_decide
-from rivta.aggregation.services import Service
+from rivta.aggregation.services import Asks, Service
 from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.decision import Outcome
 from rivta.catalogue.incumbent_filter import outcome_without_climb
 from rivta.router.deviations import Compat
+
+T = TypeVar("T")
 
 _AT_A_TIME = 200
 """Decisions between which others get their turn: each takes up to 50 microseconds."""
@@ -36,9 +39,14 @@ async def permitted(hits: Sequence[Hit], service: Service, asking: Asking, table
     """What a plan for these hits has to know. Others get their turn meanwhile."""
     addresses, sources = to_decide(hits, service)
     about_addresses = await _each(addresses, lambda one: address_outcome(one, service, asking, table))
+    called = sources if service.asks is Asks.SOURCE_SYSTEM else addresses
+    own = frozenset(
+        one for one, is_own in (await _each(called, lambda one: _is_own(one, service, asking, table))).items() if is_own
+    )
     if asking.compat.aggregate_source_unchecked:
-        return Permitted(about_addresses, None)
-    return Permitted(about_addresses, await _each(sources, lambda one: source_outcome(one, service, asking, table)))
+        return Permitted(about_addresses, None, own)
+    about_sources = await _each(sources, lambda one: source_outcome(one, service, asking, table))
+    return Permitted(about_addresses, about_sources, own)
 
 
 def address_outcome(address: str, service: Service, asking: Asking, table: DecisionCache) -> Outcome:
@@ -55,6 +63,12 @@ def source_outcome(source: str, service: Service, asking: Asking, table: Decisio
     return table.decide(sender=asking.sender, contract=service.contract, logical_address=source, now=asking.now).outcome
 
 
+def _is_own(address: str, service: Service, asking: Asking, table: DecisionCache) -> bool:
+    """Whether a call to that address would come back to this very service."""
+    decision = table.decide(sender=asking.sender, contract=service.contract, logical_address=address, now=asking.now)
+    return decision.route is not None and decision.route.is_in_process
+
+
 def _filtered(address: str, sender: str, service: Service, asking: Asking, table: DecisionCache) -> Outcome:
     question = {"sender": sender, "contract": service.contract, "logical_address": address}
     if asking.compat.aggregate_without_climb:
@@ -62,10 +76,10 @@ def _filtered(address: str, sender: str, service: Service, asking: Asking, table
     return table.decide(**question, now=asking.now).outcome
 
 
-async def _each(addresses: Iterable[str], outcome: Callable[[str], Outcome]) -> dict[str, Outcome]:
-    outcomes = {}
+async def _each(addresses: Iterable[str], answer: Callable[[str], T]) -> dict[str, T]:
+    answers = {}
     for number, address in enumerate(addresses, start=1):
-        outcomes[address] = outcome(address)
+        answers[address] = answer(address)
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return outcomes
+    return answers

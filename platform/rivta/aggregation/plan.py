@@ -2,7 +2,8 @@
 
 The filters and their order are the incumbent's. Two of them are ours: a hit counts only if the sender may call both of
 its addresses, the one that permission is asked for and the one that the call goes to; and neither of them may be the
-address of this service itself.
+address of this service itself, or another that leads to it: a unit below it, or one with a delimiter, would have each
+of its aggregates ask for as many more.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Permitted:
     addresses: Mapping[str, Outcome]
     sources: Mapping[str, Outcome] | None
     """None: nobody looks at them, as with the incumbent."""
+    own: frozenset[str] = frozenset()
+    """Addresses from which a call would come back to this very service, by whatever name."""
 
 
 def to_decide(hits: Sequence[Hit], service: Service) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -104,7 +107,7 @@ def _objections(
 ) -> Iterator[tuple[Reason, Outcome | None]]:
     if not _is_of_a_category(hit, service, question):
         yield Reason.CATEGORY, None
-    if own_address in (hit.logical_address, hit.source_system):
+    if own_address in (hit.logical_address, hit.source_system) or _called(hit, service) in permitted.own:
         yield Reason.OWN_ADDRESS, None
     outcome = permitted.addresses[hit.logical_address]
     if outcome is not Outcome.ROUTED:

@@ -6,6 +6,7 @@ In between stands the fan-out; whom to ask (`plan`) and what to answer (`merge`)
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -195,6 +196,8 @@ class Aggregation:
         try:
             async with asyncio.timeout_at(call.until), self._place(call, contract, sender, self._rules.index_address):
                 seconds = min(self._rules.index_seconds, _left(call))
+                if seconds <= 0:
+                    raise TimeoutError
                 ending = await self._carry(_request(call, body, contract, sender=sender, seconds=seconds))
         except TimeoutError as error:
             raise ServiceFault("The engagement index has not answered in time") from error
@@ -237,7 +240,9 @@ class Aggregation:
                 arrived.append(SourceAnswer(source, (), Failure(OTHER, str(Overload()))))
                 return
             seconds = min(usual, left)
-            ending = await self._carry(_request(call, body, service.contract, sender=call.sender, seconds=seconds))
+            request = _request(call, body, service.contract, sender=call.sender, seconds=seconds)
+            # The index, or those before it, have used up its time: other callers must not have it refused for that.
+            ending = await self._carry(dataclasses.replace(request, is_hurried=left < usual / 2))
         took = (time.perf_counter() - began) * 1000
         failure = failure_of(ending, is_cut=left < usual, seconds=seconds)
         content = Content(failure=failure) if failure else await self._read(ending.answer, service)
@@ -248,9 +253,14 @@ class Aggregation:
         if not _holds(size, counted=True):
             return Content(failure=Failure(OTHER, str(Overload())))
         async with self._giants.room_for(size):
-            return await apart_if_large(
+            content = await apart_if_large(
                 size, read_content, answer, service, logical_errors_fail=self._rules.logical_errors_fail
             )
+        try:
+            take(max(content.size - size, 0))  # each record has its namespaces with it
+        except Overload as error:
+            return Content(failure=Failure(OTHER, str(error)))
+        return content
 
     def _place(
         self, call: _Call, contract: ContractNamespace, sender: str, address: str

@@ -63,7 +63,7 @@ def changes(
     for one in transactions:
         if kind is Kind.UPDATE:
             told = _update(rows, one, now)
-        elif one.engagement.owner == own_id or _has_visited(one, own_id):
+        elif one.engagement.owner.upper() == own_id.upper() or _has_visited(one, own_id):
             continue  # our own row, or our own announcement, on its way round: it would undo what has come since
         else:
             told = _notification(rows, one, own_id, now)

@@ -110,4 +110,7 @@ def read_timestamp(text: str) -> datetime:
     """
     if len(text) != _TIMESTAMP_DIGITS or not (text.isascii() and text.isdigit()):
         raise ValueError("not yyyyMMddHHmmss")
-    return datetime.strptime(text, _TIMESTAMP).replace(tzinfo=_SWEDISH_TIME).astimezone(UTC)
+    try:
+        return datetime.strptime(text, _TIMESTAMP).replace(tzinfo=_SWEDISH_TIME).astimezone(UTC)
+    except OverflowError as error:  # of the first hour of the year 1 there is no instant in UTC
+        raise ValueError("not a time that there is") from error

@@ -65,6 +65,10 @@ class IndexIdentity:
     reserved: frozenset[str] = frozenset()
     """HSA-ids that no engagement may point at: the platform's own, which would call itself."""
 
+    def is_reserved(self, hsa_id: str) -> bool:
+        """Whether an engagement may not point at it: in any case of letters, as the tables compare addresses."""
+        return hsa_id.upper() in map(str.upper, self.reserved)
+
 
 def check_correlation(correlation_id: str | None) -> None:
     """Every operation but GetUpdates asks for one first. Raises ServiceFault."""
@@ -139,7 +143,7 @@ def _check(read: Sequence[ReadTransaction], identity: IndexIdentity, *, owner_is
             ("logical_address", IndexFault.RESERVED_ADDRESS),
             ("source_system", IndexFault.RESERVED_SOURCE),
         ):
-            if one.get(name) in identity.reserved:
+            if identity.is_reserved(one.get(name)):
                 raise fault.with_words(_written(number), one.get(name))
         _each(one, (field.name for field in mandatory), lambda text: not text, "is missing")
         for field in FIELDS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml import etree
 
@@ -44,9 +45,10 @@ class ReadTransaction:
         return Transaction(bool(self.delete), Engagement(**texts, **times), self.visited)  # type: ignore[arg-type]
 
 
-def read_transactions(payload: etree._Element) -> list[ReadTransaction]:
-    """The changes of an Update or ProcessNotification."""
-    return [_read_transaction(one) for one in payload.iterchildren(f"{{{_namespace(payload)}}}engagementTransaction")]
+def read_transactions(payload: etree._Element, *, most: int | None = None) -> list[ReadTransaction]:
+    """The changes of an Update or ProcessNotification; the first `most` of them where that is given."""
+    found = payload.iterchildren(f"{{{_namespace(payload)}}}engagementTransaction")
+    return [_read_transaction(one) for one in islice(found, most)]
 
 
 def _read_transaction(element: etree._Element) -> ReadTransaction:
@@ -67,7 +69,7 @@ def _read_fields(engagement: etree._Element) -> dict[str, str]:
     for child in engagement:
         name = _NAME_OF.get(str(child.tag))
         if name is not None and name not in found and child.get(_NIL) not in ("true", "1"):
-            found[name] = child.text or ""
+            found[name] = _text(child)
     return found
 
 
@@ -99,6 +101,11 @@ def add_engagement(parent: etree._Element, tag: str, one: Engagement) -> None:
         text = getattr(one, of.name)
         if text is not None and (text or of.mandatory):
             etree.SubElement(element, _TYPES + of.wire).text = text
+
+
+def _text(element: etree._Element) -> str:
+    """The text, also where a comment stands in it: half an address is another address."""
+    return (element.text or "") + "".join(one.tail or "" for one in element if not isinstance(one.tag, str))
 
 
 def _namespace(element: etree._Element) -> str:

@@ -26,6 +26,8 @@ _ENDINGS = {
     Trouble.NO_IDENTITY: Ending.ABANDONED,  # the producer was not asked
 }
 
+_SLOW = frozenset({Trouble.TIMEOUT, Trouble.CONNECT_TIMEOUT})
+
 
 class Transport(Protocol):
     """The calling half of the transport."""
@@ -82,11 +84,13 @@ class Calling:
         body: bytes,
         query: str = "",
         most_seconds: float | None = None,
+        is_hurried: bool = False,
     ) -> Relayed:
         """The producer's answer, whatever its status. Raises Refused (VP009) when none came or it may not be asked.
 
         `logical_address` is the one that was called; the route's own may be a default or a unit above it. A `query`
-        takes the place of that in the route's URL. `most_seconds` is what the caller can wait.
+        takes the place of that in the route's URL. `most_seconds` is what the caller can wait; where that
+        `is_hurried`, a producer that takes longer has not failed.
         """
         policy, url = self._policy, route.url
         seconds = policy.seconds_of(route)
@@ -110,6 +114,8 @@ class Calling:
             return relayed
         except ProducerFailure as failure:
             ending = _ENDINGS.get(failure.trouble, Ending.FAILED)
+            if is_hurried and failure.trouble in _SLOW:
+                ending = Ending.ABANDONED
             raise troubles.failure(route, failure, policy, seconds=target.answer_seconds) from failure
         finally:
             _count_down(self._in_flight, url)

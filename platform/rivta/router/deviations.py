@@ -686,7 +686,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         Part.AGGREGATES,
-        "An engagement whose source system is the address of the aggregating service",
+        "An engagement whose source system is, or leads to, the address of the aggregating service",
         "asked: a loop",
         "left out, as one with that logical address",
         "",

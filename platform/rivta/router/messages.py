@@ -55,6 +55,8 @@ class Request:
     """The query as it stands in the request target, without its question mark."""
     answer_seconds: float | None = None
     """So long whoever calls can wait for the producer, where that may be less than what the platform gives it."""
+    is_hurried: bool = False
+    """That is so little that a producer which does not make it is not thought to be in trouble."""
 
     def all(self, name: str) -> list[str]:
         """The values of every header `name` (any case) that has one, trimmed, in order."""

@@ -257,6 +257,7 @@ class Router:
             body=body,
             query=request.raw_query if self._policy.compat.query_passed_on else "",
             most_seconds=request.answer_seconds,
+            is_hurried=request.is_hurried,
         )
 
     async def _unpack(self, relayed: Relayed) -> Relayed:

@@ -71,11 +71,19 @@ class RouterDoor:
                 aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
                 session.post(self.url, data=message, headers=headers, ssl=tls, allow_redirects=False) as answer,
             ):
-                return why_not_taken(answer.status, await answer.content.read(_LONGEST_ANSWER))
+                return why_not_taken(answer.status, await _whole(answer.content))
         except TimeoutError:
             return f"no answer within {self.answer_seconds:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _short(f"{self.url}: {type(error).__name__}: {error}")
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """All of an answer, however it comes; of one that is too long only what shows that it is."""
+    read = bytearray()
+    while len(read) <= _LONGEST_ANSWER and (piece := await content.readany()):
+        read += piece
+    return bytes(read)
 
 
 def _message(one: Notification) -> bytes:

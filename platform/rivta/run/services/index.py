@@ -17,6 +17,7 @@ from rivta.index.client import QUESTION_FIELDS, Question
 from rivta.index.engagement import Transaction, read_timestamp
 from rivta.index.store import EngagementStore
 from rivta.index.validation import (
+    MOST_TRANSACTIONS,
     IndexFault,
     IndexIdentity,
     check_correlation,
@@ -25,7 +26,7 @@ from rivta.index.validation import (
     notified_transactions,
     update_transactions,
 )
-from rivta.index.wire import add_engagement, read_transactions
+from rivta.index.wire import ReadTransaction, add_engagement, read_transactions
 from rivta.soap import namespaces
 from rivta.soap.service import Answer, Call, ServiceFault
 
@@ -60,7 +61,7 @@ def update(index: EngagementIndex) -> Answer:
 
     def answer(call: Call) -> etree._Element:
         check_correlation(call.correlation_id)
-        read = read_transactions(call.payload)
+        read = _read(call)
         transactions = update_transactions(read, logical_address=call.logical_address, identity=index.identity)
         _take(index, Kind.UPDATE, transactions, call)
         return _done(call, "UpdateResponse")
@@ -73,7 +74,7 @@ def process_notification(index: EngagementIndex) -> Answer:
 
     def answer(call: Call) -> etree._Element:
         check_correlation(call.correlation_id)
-        transactions = notified_transactions(read_transactions(call.payload), identity=index.identity)
+        transactions = notified_transactions(_read(call), identity=index.identity)
         _take(index, Kind.NOTIFICATION, transactions, call)
         return _done(call, "ProcessNotificationResponse")
 
@@ -128,6 +129,11 @@ def get_updates(index: EngagementIndex) -> Answer:
         return root
 
     return answer
+
+
+def _read(call: Call) -> list[ReadTransaction]:
+    """The changes, but no more of them than show that they are too many."""
+    return read_transactions(call.payload, most=MOST_TRANSACTIONS + 1)
 
 
 def _take(index: EngagementIndex, kind: Kind, transactions: list[Transaction], call: Call) -> None:
