@@ -14,7 +14,7 @@ from rivta.aggregation.plan import Reason
 from rivta.aggregation.services import Asks
 from rivta.catalogue.decision import IN_PROCESS
 from rivta.catalogue.rows import NotificationFilter
-from rivta.cli.why_steps import Decided, Drafts, Remedy, State, Step, decision_step, permission_remedy
+from rivta.cli.why_steps import Decided, Drafts, Remedy, State, Step, decision_step, file_of
 from rivta.index.engagement import Engagement, Transaction
 from rivta.index.subscriptions import Subscriber
 from rivta.soap import namespaces
@@ -317,13 +317,11 @@ class _Examination:
                 stats["subscribers_problem"] or "look at `rivta index stats`"
             )
         if not _wants(subscriber, row):
-            kind = f"{{domain: {row['serviceDomain']}, categories: [{row['categorization']}]}}"
-            permission = decided.found["permission"] or {}
-            advice = f"add {kind} to the filters of the permission at {permission.get('source', 'that tells it')}"
-            folder = self._folder(name)
-            filters = f'[{{domain: "{row["serviceDomain"]}", categories: ["{row["categorization"]}"]}}]'
-            remedy = permission_remedy(decided, folder, filters=filters)
-            return (f"{name} tells {index} of other kinds only",), replace(remedy, advice=advice, rows=None)
+            kind = f'{{domain: "{row["serviceDomain"]}", categories: [{row["categorization"]}]}}'
+            source = str((decided.found["permission"] or {}).get("source", ""))
+            advice = f"add {kind} to the filters of the permission at {source or 'that tells it'}"
+            place = file_of(self._folder(name), source)
+            return (f"{name} tells {index} of other kinds only",), Remedy(advice, place)
         queue = next((one for one in stats["queues"] if one["subscriber"].upper() == index.upper()), None)
         if queue and queue["waiting"]:
             why = f": {queue['reason']}" if queue["reason"] else ""
@@ -331,16 +329,14 @@ class _Examination:
             asked = decision_step(INDEX, Decided(last.platform, sender, sent, index, there), self._drafts)
             if asked.state is State.FAILED and asked.remedy:
                 return (f"{queue['waiting']} notifications wait{why}", asked.text, *asked.details), asked.remedy
-            commands = (("index", "stats", "--platform", name),)
-            return (f"{queue['waiting']} notifications wait{why}",), Remedy(
-                "wait, or end what stops them", None, None, commands
-            )
+            look = (("index", "stats", "--platform", name),)
+            return (f"{queue['waiting']} notifications wait{why}",), Remedy("end what stops them", commands=look)
         if queue and queue["dead"]:
-            commands = (
+            again = (
                 ("index", "dead", "list", "--platform", name),
                 ("index", "dead", "send", "--all", "--platform", name),
             )
-            return (f"{queue['dead']} notifications were given up",), Remedy("send them again", None, None, commands)
+            return (f"{queue['dead']} notifications were given up",), Remedy("send them again", commands=again)
         advice = "have it announced again with a newer mostRecentContent: what has not changed is not passed on"
         return (f"nothing waits at {name}: it was announced before {index} was told",), Remedy(advice)
 

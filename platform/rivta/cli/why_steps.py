@@ -114,10 +114,10 @@ def _remedy(decided: Decided, drafts: Drafts) -> Remedy:
     if late:
         row = late[0]
         advice = f"change the validity of the row at {row['source']}, if its agreement still holds"
-        return Remedy(advice, _file(folder, row["source"]), commands=(explain,))
+        return Remedy(advice, file_of(folder, row["source"]), commands=(explain,))
     match found["outcome"]:
         case Outcome.NO_PERMISSION.value:
-            return permission_remedy(decided, folder, commands=(explain,))
+            return _permission_remedy(decided, folder, explain)
         case Outcome.NO_ROUTE.value:
             return _route_remedy(decided, folder, drafts, explain)
         case Outcome.SEVERAL_ROUTES.value:
@@ -131,29 +131,21 @@ def _remedy(decided: Decided, drafts: Drafts) -> Remedy:
         case Outcome.NO_URL.value:
             route = decided.route
             advice = f"fill in the url of the producer address {route.get('producer_address', '')}"
-            return Remedy(advice, _file(folder, str(route.get("source", ""))), commands=(explain,))
+            return Remedy(advice, file_of(folder, str(route.get("source", ""))), commands=(explain,))
         case _:
             return Remedy("look at the decision", folder, commands=(explain,))
 
 
-def permission_remedy(
-    decided: Decided,
-    folder: str | None,
-    *,
-    filters: str | None = None,
-    commands: tuple[tuple[str, ...], ...] = (),
-) -> Remedy:
-    """The permission that a sender lacks; `filters`, as YAML, where it is a subscription."""
+def _permission_remedy(decided: Decided, folder: str | None, explain: tuple[str, ...]) -> Remedy:
     fields = [
         Field("consumer", scalar(decided.sender)),
         Field("logical_address", scalar(decided.address)),
         Field("contracts", (scalar(short_name(decided.contract)),)),
         Field("agreement", scalar(AGREEMENT)),
-        *([Field("filters", filters)] if filters else []),
     ]
     rows = "\n".join(["permissions:", *block_item(fields, 2)])
     advice = "add this permission, if there is an agreement for it"
-    return Remedy(advice, _file(folder, str(decided.route.get("source", ""))), rows, commands)
+    return Remedy(advice, file_of(folder, str(decided.route.get("source", ""))), rows, (explain,))
 
 
 def _route_remedy(decided: Decided, folder: str | None, drafts: Drafts, explain: tuple[str, ...]) -> Remedy:
@@ -174,7 +166,7 @@ def _out_of_time(found: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return [row for row in found["rejected"] if row["reason"] in _NOT_NOW and row["row"].startswith(lacks)]
 
 
-def _file(folder: str | None, source: str) -> str | None:
+def file_of(folder: str | None, source: str) -> str | None:
     """The file of a row, whose place is written `<platform's folder>/<file>:<line>`."""
     name = source.rpartition(":")[0]
     return folder if folder is None or not name else str(PurePath(folder).parent / name)

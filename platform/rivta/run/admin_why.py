@@ -24,8 +24,10 @@ from rivta.catalogue.decide import DecisionCache
 from rivta.catalogue.table import Table
 from rivta.index.client import Question as IndexQuestion
 from rivta.index.engagement import FIELDS, Engagement
+from rivta.index.store import EngagementStore
 from rivta.run.admin_door import ApiPath, Role, caller_of
 from rivta.run.admin_request import body, contract_namespace
+from rivta.run.indexing import Indexing
 from rivta.run.router_settings import aggregation_rules_of
 from rivta.soap import namespaces
 from rivta.soap.identifiers import ContractNamespace, short_name
@@ -121,75 +123,16 @@ class WhyApi:
         consumer = wish["consumer"]
         # Who asked about somebody, but not about whom.
         _log.info("%s asks why %s does not show for %s", caller_of(request).name, short_name(contract), consumer)
-        asking = Asking(consumer, wish.get("original_consumer", consumer), self._kept.now(), rules.compat)
-        announced, asked = await asyncio.to_thread(self._announced, wish["patient"], service, asking)
-        rows = [one for one in announced if wish.get("source") in (None, one.source_system, one.logical_address)]
-        found = await self._examined(rows[:MOST_ROWS], asked, service, asking, table)
-        explained = await asyncio.to_thread(self._explained, found, service, asking, table)
-        return web.json_response(
-            {
-                "hsa_id": rules.platform,
-                "publication": table.publication,
-                "contract": contract,
-                "address": rules.address,
-                "asks": service.asks.value,
-                "index": {"hsa_id": self._kept.indexing.identity.hsa_id, "address": rules.index_address},
-                "announced": len(announced),
-                "matching": len(rows),
-                "found": found,
-                **explained,
-            }
+        found = await findings(
+            wish["patient"],
+            service,
+            Asking(consumer, wish.get("original_consumer", consumer), self._kept.now(), rules.compat),
+            source=wish.get("source"),
+            rules=rules,
+            indexing=self._kept.indexing,
+            table=table,
         )
-
-    def _announced(self, patient: str, service: Service, asking: Asking) -> tuple[list[Engagement], frozenset[str]]:
-        """Everything in the service's domain about a patient, and the ids of what the index is asked for of it."""
-        store = self._kept.indexing.store
-        announced = store.find(IndexQuestion(registered_resident_id=patient, service_domain=service.domain))
-        asked = store.find(index_question(_question(patient), service, now=asking.now))
-        return announced, frozenset(one.id for one in asked)
-
-    async def _examined(
-        self, rows: Sequence[Engagement], asked: frozenset[str], service: Service, asking: Asking, table: Table
-    ) -> list[dict[str, Any]]:
-        """Each engagement with what the plan of an aggregate does to it."""
-        allowed = await permitted(rows, service, asking, DecisionCache(table))
-        question, own = _question(""), self._rules.address
-        found = []
-        for row in rows:
-            dropped = plan(service, question, (row,), permitted=allowed, own_address=own).filtered
-            reason = dropped[0].reason.value if dropped else None
-            outcome = dropped[0].outcome.value if dropped and dropped[0].outcome else None
-            if row.id not in asked:
-                reason, outcome = _unasked(row, service), None
-            found.append({**engagement_json(row), "dropped": reason, "outcome": outcome})
-        return found
-
-    def _explained(
-        self, found: Sequence[dict[str, Any]], service: Service, asking: Asking, table: Table
-    ) -> dict[str, Any]:
-        """The decisions about the addresses of engagements, and about the call to the index."""
-
-        def about(address: str) -> dict[str, Any]:
-            question = {"sender": asking.sender, "contract": service.contract, "logical_address": address}
-            return explanation_json(decide.explain(table, **question, now=asking.now))
-
-        addresses = {one["logicalAddress"] for one in found}
-        looks_at_sources = service.asks is Asks.SOURCE_SYSTEM and not asking.compat.aggregate_source_unchecked
-        sources = {one["sourceSystem"] for one in found} if looks_at_sources else set()
-        explained = {address: about(address) for address in sorted(addresses | sources)}
-        return {
-            "index_call": explanation_json(
-                decide.explain(
-                    table,
-                    sender=self._rules.platform,
-                    contract=namespaces.FIND_CONTENT_1,
-                    logical_address=self._rules.index_address,
-                    now=asking.now,
-                )
-            ),
-            "addresses": {address: explained[address] for address in sorted(addresses)},
-            "sources": {address: explained[address] for address in sorted(sources)},
-        }
+        return web.json_response(found)
 
     async def engagements(self, request: web.Request) -> web.StreamResponse:
         wish = await body(request, _FIND)
@@ -213,6 +156,85 @@ class WhyApi:
                 "after": rows[-1].id if len(rows) == limit else None,
             }
         )
+
+
+async def findings(
+    patient: str,
+    service: Service,
+    asking: Asking,
+    *,
+    source: str | None,
+    rules: Rules,
+    indexing: Indexing,
+    table: Table,
+) -> dict[str, Any]:
+    """What an aggregate makes of the engagements of a patient, of one source or all, as JSON."""
+    announced, asked = await asyncio.to_thread(_announced, patient, service, asking, indexing.store)
+    rows = [one for one in announced if source in (None, one.source_system, one.logical_address)]
+    found = await _examined(rows[:MOST_ROWS], asked, service, asking, DecisionCache(table), rules.address)
+    return {
+        "hsa_id": rules.platform,
+        "publication": table.publication,
+        "contract": service.contract,
+        "address": rules.address,
+        "asks": service.asks.value,
+        "index": {"hsa_id": indexing.identity.hsa_id, "address": rules.index_address},
+        "announced": len(announced),
+        "matching": len(rows),
+        "found": found,
+        **await asyncio.to_thread(_explained, found, service, asking, table, rules),
+    }
+
+
+def _announced(
+    patient: str, service: Service, asking: Asking, store: EngagementStore
+) -> tuple[list[Engagement], frozenset[str]]:
+    """Everything in the service's domain about a patient, and the ids of what the index is asked for of it."""
+    announced = store.find(IndexQuestion(registered_resident_id=patient, service_domain=service.domain))
+    asked = store.find(index_question(_question(patient), service, now=asking.now))
+    return announced, frozenset(one.id for one in asked)
+
+
+async def _examined(
+    rows: Sequence[Engagement],
+    asked: frozenset[str],
+    service: Service,
+    asking: Asking,
+    decisions: DecisionCache,
+    own_address: str,
+) -> list[dict[str, Any]]:
+    """Each engagement with what the plan of an aggregate does to it."""
+    allowed = await permitted(rows, service, asking, decisions)
+    found = []
+    for row in rows:
+        dropped = plan(service, _question(""), (row,), permitted=allowed, own_address=own_address).filtered
+        reason = dropped[0].reason.value if dropped else None
+        outcome = dropped[0].outcome.value if dropped and dropped[0].outcome else None
+        if row.id not in asked:
+            reason, outcome = _unasked(row, service), None
+        found.append({**engagement_json(row), "dropped": reason, "outcome": outcome})
+    return found
+
+
+def _explained(
+    found: Sequence[dict[str, Any]], service: Service, asking: Asking, table: Table, rules: Rules
+) -> dict[str, Any]:
+    """The decisions about the addresses of engagements, and about the call to the index."""
+
+    def about(address: str) -> dict[str, Any]:
+        question = {"sender": asking.sender, "contract": service.contract, "logical_address": address}
+        return explanation_json(decide.explain(table, **question, now=asking.now))
+
+    addresses = {one["logicalAddress"] for one in found}
+    looks_at_sources = service.asks is Asks.SOURCE_SYSTEM and not asking.compat.aggregate_source_unchecked
+    sources = {one["sourceSystem"] for one in found} if looks_at_sources else set()
+    explained = {address: about(address) for address in sorted(addresses | sources)}
+    asked = {"contract": namespaces.FIND_CONTENT_1, "logical_address": rules.index_address}
+    return {
+        "index_call": explanation_json(decide.explain(table, sender=rules.platform, **asked, now=asking.now)),
+        "addresses": {address: explained[address] for address in sorted(addresses)},
+        "sources": {address: explained[address] for address in sorted(sources)},
+    }
 
 
 def engagement_json(one: Engagement) -> dict[str, Any]:
