@@ -206,7 +206,8 @@ def test_an_engagement_of_another_category_is_told_only_of_a_source_that_was_ask
     world.sides["national"].store(announced(categorization="voo"), announced(DIRECT))
     assert [one.source for one in world.why(None).sources] == [DIRECT]
     found = failing(world.why(SOURCE))
-    assert (found.name, found.text) == (CATEGORY, "announced as voo, which GetDiagnosis:2 does not ask for")
+    assert (found.name, found.text) == (CATEGORY, "announced as voo; GetDiagnosis:2 asks for dia")
+    assert found.details[0].startswith(f"{SYSTEM} may announce it at the index")
 
 
 def test_one_engagement_that_goes_through_is_enough(world: World) -> None:

@@ -106,10 +106,7 @@ def _asking(home: Home) -> Ask:
     def ask(platform: str, verb: str, path: str, content: Mapping[str, Any]) -> Any:
         key = (platform, verb, path, json.dumps(content, sort_keys=True))
         if key not in answers:
-            client = AdminClient.of_platform(home, platform)
-            answers[key] = (
-                client.get(path, content) if verb == "GET" else client.request(verb, path, body=dict(content))
-            )
+            answers[key] = AdminClient.of_platform(home, platform).ask(verb, path, content)
         return answers[key]
 
     return ask

@@ -28,7 +28,13 @@ LOGICAL_ADDRESS, SOURCE_SYSTEM, ONWARD = "logical address", "source system", "ne
 CALL, SCHEMA, MERGE = "call", "schema", "merge"
 """The steps, in their order: scripts rely on the names."""
 
-_FURTHEST: Final = ("too old", "category", *(reason.value for reason in Reason if reason is not Reason.CATEGORY))
+TOO_OLD: Final = "too old"
+"""Why an engagement is not asked for, beside the reasons of a plan: its content is older than the service asks for."""
+_FURTHEST: Final = (
+    TOO_OLD,
+    Reason.CATEGORY.value,
+    *(reason.value for reason in Reason if reason is not Reason.CATEGORY),
+)
 """Why an engagement is dropped, from the first filter to the last."""
 
 Ask = Callable[[str, str, str, Mapping[str, Any]], Any]
@@ -200,6 +206,9 @@ class _Examination:
     ) -> SourceChain:
         row = max(rows, key=_got_how_far)
         steps = [Step(INDEX, last.platform, State.PASSED, _announced([row, *(one for one in rows if one is not row)]))]
+        if row["dropped"] == Reason.CATEGORY.value:
+            steps.append(self._of_other_categories(rows, last, at))
+            return SourceChain(address, last.platform, last.sender, tuple(steps))
         for step in self._filters(row, last, at):
             steps.append(step)
             if step.state is State.FAILED:
@@ -207,12 +216,22 @@ class _Examination:
         steps += self._beyond(address, last)
         return SourceChain(address, last.platform, last.sender, tuple(steps))
 
+    def _of_other_categories(self, rows: Sequence[Mapping[str, Any]], last: Decided, at: Mapping[str, Any]) -> Step:
+        """A source that the index knows for other things only."""
+        others = ", ".join(sorted({one["categorization"] for one in rows}))
+        asked = " or ".join(at["categories"])
+        text = f"announced as {others}; {short_name(self._question.contract)} asks for {asked}"
+        details, remedy = self._whereabouts(last, at)
+        return Step(CATEGORY, last.platform, State.FAILED, text, details, remedy)
+
     def _filters(self, row: Mapping[str, Any], last: Decided, at: Mapping[str, Any]) -> Iterator[Step]:
         """The filters, by what the aggregating service says it does to the engagement."""
         dropped, platform, contract = row["dropped"], last.platform, self._question.contract
         category = f"{row['categorization']} of {row['serviceDomain']}"
-        if dropped in (Reason.CATEGORY.value, "too old"):
-            yield Step(CATEGORY, platform, State.FAILED, *_of_other_kind(row, contract, dropped))
+        if dropped == TOO_OLD:
+            text = f"newest content {_day(row['mostRecentContent'])}: {short_name(contract)} asks for newer only"
+            remedy = Remedy("have the source announce its newest content")
+            yield Step(CATEGORY, platform, State.FAILED, text, remedy=remedy)
             return
         yield Step(CATEGORY, platform, State.PASSED, category)
         if dropped == Reason.OWN_ADDRESS.value:
@@ -272,33 +291,28 @@ class _Examination:
         text = f"the index {at['index']['hsa_id']} has no engagement{source} about the patient"
         if at["announced"]:
             text += f"; {at['announced']} of other sources or categories in this service domain"
-        details: tuple[str, ...] = ()
-        remedy: Remedy | None = None
-        for name in self._platforms:
-            if name == last.platform:
-                continue
-            rows = self._announced_at(name, at)
-            if rows:
-                told = f"{name} has {_announced(rows)}"
-                details, remedy = self._not_passed_on(name, rows[0], last, at)
-                return Step(INDEX, last.platform, State.FAILED, text, (told, *details), remedy)
-        details, remedy = self._nobody(last)
+        details, remedy = self._whereabouts(last, at)
         return Step(INDEX, last.platform, State.FAILED, text, details, remedy)
+
+    def _whereabouts(self, last: Decided, at: Mapping[str, Any]) -> tuple[tuple[str, ...], Remedy]:
+        """Which other index of this home has what this one has not, or who should have announced it."""
+        for name in self._platforms:
+            rows = [] if name == last.platform else self._announced_at(name, at)
+            if rows:
+                details, remedy = self._not_passed_on(name, rows[0], last, at)
+                return (f"{name} has {_announced(rows)}", *details), remedy
+        return self._nobody(last)
 
     def _announced_at(self, name: str, at: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """What another index has of the same kind."""
-        service = self._ask(name, "GET", "/aggregation/services", {})["services"].get(self._question.contract, {})
-        asked = {"patient": self._question.patient, "domain": service.get("domain", at.get("domain", ""))}
-        if not asked["domain"]:
-            return []
+        asked = {"patient": self._question.patient, "domain": at["domain"]}
         found = self._ask(name, "POST", "/index/engagements", asked)["engagements"]
         wanted = self._question.source
-        categories = service.get("categories", ())
         return [
             one
             for one in found
             if wanted in (None, one["sourceSystem"], one["logicalAddress"])
-            and (not categories or one["categorization"] in categories)
+            and (not at["categories"] or one["categorization"] in at["categories"])
         ]
 
     def _not_passed_on(
@@ -430,15 +444,6 @@ def _announced(rows: Sequence[Mapping[str, Any]]) -> str:
 def _day(text: str | None) -> str:
     """`20261124120000` as people read it."""
     return f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[8:10]}:{text[10:12]}" if text else "not said"
-
-
-def _of_other_kind(row: Mapping[str, Any], contract: str, dropped: str) -> tuple[str, tuple[str, ...], Remedy]:
-    name = short_name(contract)
-    if dropped == "too old":
-        text = f"newest content {row['mostRecentContent'] or 'not said'}: {name} asks for newer only"
-        return text, (), Remedy("have the source announce its newest content")
-    text = f"announced as {row['categorization']}, which {name} does not ask for"
-    return text, (), Remedy(f"call the contract of that category, or have the source announce what {name} is for")
 
 
 def _is_own(route: Mapping[str, Any]) -> bool:

@@ -177,6 +177,8 @@ async def findings(
         "publication": table.publication,
         "contract": service.contract,
         "address": rules.address,
+        "domain": service.domain,
+        "categories": list(service.categories),
         "asks": service.asks.value,
         "index": {"hsa_id": indexing.identity.hsa_id, "address": rules.index_address},
         "announced": len(announced),
