@@ -106,6 +106,27 @@ def services(changes: Mapping[str, Mapping[str, Any]]) -> dict[ContractNamespace
     return {ContractNamespace(contract): _service(contract, row) for contract, row in rows.items()}
 
 
+def keys_of(service: Service) -> dict[str, Any]:
+    """The row that a service is made of: given to `services` it makes the same again."""
+    keys: dict[str, Any] = {
+        "domain": service.domain,
+        "categories": list(service.categories),
+        "patient": "/".join(service.patient),
+        "source": "/".join(service.source),
+        "wanted_categories": "/".join(service.wanted_categories),
+        "records": list(service.records),
+        "request_element": service.request,
+        "response_element": service.response,
+        "result_code": service.result.code if service.result else "",
+        "log_id": service.result.log_id if service.result else "",
+        "asks": service.asks.value,
+        "address_in_request": "/".join(service.address_in_request),
+        "newest_years": service.newest_years,
+        "refused": dict(service.refused),
+    }
+    return keys if service.source_seconds is None else keys | {"source_seconds": service.source_seconds}
+
+
 @cache
 def _shipped() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(_SHIPPED.read_text(encoding="utf-8"))

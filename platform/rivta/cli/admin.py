@@ -79,6 +79,12 @@ class AdminClient:
         """The JSON answer to any request; None when it is empty."""
         return self._json(self._answer(method, path, params=params, body=body, headers=headers))
 
+    def ask(self, verb: str, path: str, content: Mapping[str, Any]) -> Any:
+        """The JSON answer to `content`, which is the query of a GET and else the body."""
+        if verb == "GET":
+            return self.get(path, content)
+        return self.request(verb, path, body=dict(content))
+
     def content(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
         """What is at `path`, as it is. Parameters that are None are left out."""
         return self._answer("GET", path, params=params).content

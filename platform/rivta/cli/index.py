@@ -16,6 +16,7 @@ from rivta.cli.times import Time
 if TYPE_CHECKING:
     from rivta.cli.admin import AdminClient
     from rivta.cli.index_call import IndexCaller
+    from rivta.cli.index_check import Checked, Plan
     from rivta.index.engagement import Engagement, Transaction
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -277,6 +278,109 @@ def wait(timeout: float, platform: str | None, home: str | None, as_json: bool) 
     else:
         raise click.ClickException(f"not settled after {timeout:g} s: {'; '.join(unannounced or _what_waits(found))}")
     return 0 if settled else 1
+
+
+@command.command(epilog="Example: rivta index check --source SE2321000016-KS --contract GetDiagnosis")
+@click.option("--source", "sources", metavar="ADDRESS", multiple=True, help="A source.  [default: all that announced]")
+@click.option(
+    "--contract", "contracts", metavar="CONTRACT", multiple=True, help="A contract.  [default: all aggregated]"
+)
+@click.option("--patient", "patients", metavar="ID", multiple=True, help="A patient.  [default: all in the index]")
+@click.option(
+    "--as", "identity", metavar="IDENTITY", help="Whose certificate to use.  [default: npo, or journal at regional]"
+)
+@click.option("--most", type=click.IntRange(1), default=2000, show_default=True, metavar="N", help="Calls.")
+@_platform_option
+@home_and_json
+def check(
+    sources: tuple[str, ...],
+    contracts: tuple[str, ...],
+    patients: tuple[str, ...],
+    identity: str | None,
+    most: int,
+    platform: str,
+    home: str | None,
+    as_json: bool,
+) -> int:
+    """Ask the sources for what they have, and compare it with what they have announced.
+
+    Told are records that are not announced, announcements without records, and those whose newest content is older than
+    the newest record's header says; and sources that did not answer, which nobody knows of. A source is given up for a
+    contract after three calls without an answer. It reads patients' data: it needs an admin's token, and every call is
+    recorded. The exit code is 1 when anything differs.
+    """
+    from rivta.cli.index_call import DEFAULT_IDENTITIES
+    from rivta.cli.index_check import Wanted, planned
+    from rivta.cli.index_check import check as checked
+    from rivta.cli.options import find_contract
+    from rivta.cli.progress import progress_bar
+    from rivta.contracts.installed import Contracts
+    from rivta.run.home import resolve
+
+    found = resolve(home)
+    client = _client(home, platform)
+    endpoints = found.endpoints()
+    name = identity or DEFAULT_IDENTITIES.get(platform, "npo")
+    if name not in endpoints["identities"]:
+        raise click.UsageError(f"identity {name!r} is not one of this pair's: {', '.join(endpoints['identities'])}")
+    caller = endpoints["identities"][name]
+    namespaces = tuple(str(find_contract(found, one).namespace) for one in contracts)
+    plan = planned(Wanted(sources, namespaces, patients, most), client.ask, sender=caller["hsa_id"])
+    with progress_bar("asking sources") as tell:
+        done = checked(
+            plan,
+            endpoints=endpoints,
+            platform=platform,
+            identity=caller,
+            contracts=Contracts.shipped(found.contracts),
+            tell=tell,
+        )
+    if as_json:
+        print_json(_checked_json(done, plan))
+    else:
+        _print_checked(done, plan)
+    return 1 if done.differences else 0
+
+
+def _checked_json(done: Checked, plan: Plan) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "calls": done.calls,
+        "not_asked": done.not_asked,
+        "left_out": plan.left_out,
+        "whole_index": plan.is_whole,
+        "differences": [asdict(one) | {"kind": one.kind.value} for one in done.differences],
+    }
+
+
+def _print_checked(done: Checked, plan: Plan) -> None:
+    from rivta.soap.identifiers import short_name
+
+    if done.differences:
+        _print_table(
+            ("", "source", "contract", "patient", "announced", "records", "newest", "why"),
+            [
+                (
+                    one.kind.value,
+                    one.source,
+                    short_name(one.contract),
+                    one.patient,
+                    _written(one.announced),
+                    str(one.records),
+                    _written(one.newest),
+                    one.text,
+                )
+                for one in done.differences
+            ],
+        )
+    if done.not_asked:
+        click.echo(f"{done.not_asked} calls were not made: their source had stopped answering, or has no schema here")
+    if plan.left_out:
+        click.echo(f"{plan.left_out} calls were left out: --most is how many are made, or narrow it")
+    if not plan.is_whole:
+        click.echo("the index has more engagements than were read: narrow it with --source and --patient")
+    click.echo(f"{len(done.differences)} differences in {done.calls} calls")
 
 
 def _unannounced(home: str | None, platform: str | None) -> list[str]:

@@ -37,6 +37,7 @@ COMMANDS = {
     "call": Lazy("rivta.cli.call:command", "Call a contract through a platform."),
     "route": Lazy("rivta.cli.route:command", "List, explain and check the routing tables."),
     "index": Lazy("rivta.cli.index:command", "Ask, change and watch the engagement index."),
+    "why": Lazy("rivta.cli.why:command", "Say why a patient's data does not show."),
     "contract": Lazy("rivta.cli.contract:command", "Show, install and compare contracts, and check messages."),
     "connect": Lazy("rivta.cli.connect:command", "Check an endpoint of your own before it is connected."),
     "cert": Lazy("rivta.cli.cert:command", "Issue and revoke certificates of the development CA."),

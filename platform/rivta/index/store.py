@@ -189,6 +189,28 @@ class EngagementStore:
         with self._engine.connect() as connection:
             return [engagement_of(row) for row in connection.execute(_matching(question))]
 
+    def page(
+        self,
+        *,
+        after: str = "",
+        limit: int,
+        registered_resident_id: str | None = None,
+        service_domain: str | None = None,
+        source_system: str | None = None,
+    ) -> list[Engagement]:
+        """Engagements by their id, from the one behind `after` on, at most so many; of everything that is given."""
+        query = select(engagements).where(engagements.c.id > after).order_by(engagements.c.id).limit(limit)
+        given = {
+            "registered_resident_id": registered_resident_id,
+            "service_domain": service_domain,
+            "source_system": source_system,
+        }
+        for name, value in given.items():
+            if value is not None:
+                query = query.where(engagements.c[name] == value)
+        with self._engine.connect() as connection:
+            return [engagement_of(row) for row in connection.execute(query)]
+
     def updates(self, service_domain: str, since: datetime, *, after: str, limit: int) -> Updates:
         """The persons who have changed in a domain since then, by their id, from the one behind `after` on."""
         changed = engagement_changes.c

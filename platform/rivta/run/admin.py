@@ -40,6 +40,7 @@ from rivta.run.admin_index import INDEX_PATHS, IndexApi
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
 from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
 from rivta.run.admin_tables import TABLE_PATHS, TablesApi
+from rivta.run.admin_why import WHY_PATHS, WhyApi
 from rivta.run.figures import all_figures, platform_expiries
 from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
@@ -115,6 +116,7 @@ _PATHS = (
     *TABLE_PATHS,
     *PREVIEW_PATHS,
     *INDEX_PATHS,
+    *WHY_PATHS,
     ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
     ApiPath("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     ApiPath(
@@ -138,6 +140,7 @@ def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Applicati
         (CHANGE_PATHS, ChangesApi(kept)),
         (PREVIEW_PATHS, PreviewApi(kept)),
         (INDEX_PATHS, IndexApi(kept)),
+        (WHY_PATHS, WhyApi(kept)),
     )
     serving = {(one.verb, one.path): api for paths, api in parts for one in paths}
     application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)
