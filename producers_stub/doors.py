@@ -53,6 +53,7 @@ class Door:
         self._opening = opening
         self._bad_tls = bad_tls
         self._shown = Behaviour.NORMAL
+        self._tickets = opening.tls.options & ssl.OP_NO_TICKET
         self._site: web.SockSite | None = None
         self._connections: set[asyncio.Transport] = set()
         self._front = front
@@ -88,6 +89,8 @@ class Door:
         bad = self._bad_tls(self._name, behaviour) if behaviour in _CERTIFICATES else None
         tls = self._opening.tls
         tls.sni_callback = None if bad is None else lambda connection, _host, _context: _use(connection, bad)
+        # A caller that resumes its session of before is shown no certificate at all.
+        tls.options = (tls.options & ~ssl.OP_NO_TICKET) | (self._tickets if bad is None else ssl.OP_NO_TICKET)
         if behaviour is Behaviour.STOPPED:
             await self._refuse()
         elif self._shown is Behaviour.STOPPED:

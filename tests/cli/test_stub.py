@@ -163,5 +163,5 @@ async def test_an_answer_of_ones_own_is_read_from_a_file_and_checked(home: Path,
 
 @pytest.mark.sockets
 async def test_nothing_received_is_nothing_shown(home: Path) -> None:
-    assert (await run(home, "calls", "--json")).output.split() == '{ "last": 0, "calls": [] }'.split()
+    assert json.loads((await run(home, "calls", "--json")).stdout) == {"last": 0, "calls": []}
     assert (await run(home, "calls", "--forget")).output == "0 forgotten\n"

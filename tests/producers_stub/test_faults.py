@@ -225,3 +225,26 @@ async def test_a_handshake_that_meets_a_bad_certificate_is_refused_by_any_client
 
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         await asyncio.open_connection("127.0.0.1", running.ports["takecare-ks"], ssl=plain)
+
+
+def shown_to(running: Running, session: ssl.SSLSession | None = None) -> tuple[bool, ssl.SSLSession | None]:
+    """A whole call by a client that resumes its sessions, as the router does; whether this was one."""
+    plain = running.tls
+    with (
+        socket.create_connection(("127.0.0.1", running.ports["takecare-ks"]), timeout=20) as connection,
+        ssl.SSLContext.wrap_socket(plain, connection, server_hostname="localhost", session=session) as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while tls.recv(65536):
+            pass
+        return bool(tls.session_reused), tls.session
+
+
+async def test_a_caller_that_resumes_its_session_meets_the_bad_certificate_too(running: Running) -> None:
+    _, session = await asyncio.to_thread(shown_to, running)
+    assert (await asyncio.to_thread(shown_to, running, session))[0]
+
+    await running.set("takecare-ks", behaviour="wrong-certificate")
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        await asyncio.to_thread(shown_to, running, session)
