@@ -13,12 +13,16 @@ from lxml import etree
 from producers_stub.answers import StubProducer
 from producers_stub.by_sample import SampleAnswer
 from producers_stub.world import Producer
+from rivta.contracts import samples
 from rivta.contracts.domain import Contract
+from rivta.contracts.generation import generate
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.contracts.wsdl import UnknownSchema, find_by_path, schema, wsdl
 from rivta.soap.identifiers import ContractNamespace
+from rivta.soap.service import envelope, envelope_bytes
 from rivta.soap.spyne_adapter import DEFAULT_MAX_BYTES, Check, Documents, dispatcher, soap_application
+from rivta.soap.xml import parse_xml
 
 _log = logging.getLogger(__name__)
 
@@ -82,11 +86,12 @@ class Applications:
         self._stubs = stubs
         self._validation = validation
         self._max_bytes = max_bytes
+        self._contracts = contracts
         self._in_force = self._made(contracts, validators)
 
     def use(self, contracts: Contracts, validators: Validators) -> None:
         """Puts other contracts in force, in one step; raises as the constructor does, with nothing changed."""
-        self._in_force = self._made(contracts, validators)
+        self._in_force, self._contracts = self._made(contracts, validators), contracts
 
     def of(self, producer: Producer) -> WSGIApplication:
         """What answers for `producer`. KeyError when it is not among the stubs."""
@@ -96,6 +101,26 @@ class Applications:
             return self._in_force[name](environment, start_response)
 
         return application
+
+    def find_contract(self, text: str) -> str:
+        """The namespace of a contract that is in force. Raises LookupError."""
+        return str(self._contracts.find(text).namespace)
+
+    def generated(self, payload: etree._Element, seed: int) -> bytes:
+        """An envelope with a valid answer to `payload`, made from its contract's schema, about whom it is about.
+
+        Raises LookupError for a contract that is not installed, ValueError when no answer can be made.
+        """
+        namespace = str(etree.QName(payload).namespace)
+        contract = self._contracts.get(namespace)
+        if contract is None:
+            raise LookupError(f"{namespace} is no installed contract, so there is no schema to make an answer from")
+        asked = [one for one in contract.operations if one.request == payload.tag]
+        if not asked:
+            raise LookupError(f"{etree.QName(payload).localname} is no request of {contract.short_name}")
+        patient = samples.patient_of(contract, payload)
+        answer = parse_xml(generate(contract, asked[0].response, seed=seed))
+        return envelope_bytes(envelope(answer if patient is None else samples.about(answer, patient)))
 
     def _made(self, contracts: Contracts, validators: Validators) -> dict[str, WSGIApplication]:
         checks = {contract.namespace: request_check(contract, validators, self._validation) for contract in contracts}

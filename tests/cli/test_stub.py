@@ -135,3 +135,33 @@ def test_an_unknown_behaviour_is_wrong_usage_and_the_known_ones_are_named() -> N
 
 def test_the_command_knows_every_behaviour() -> None:
     assert ", ".join(stub.BEHAVIOURS) == BEHAVIOURS
+
+
+@pytest.mark.sockets
+async def test_a_rule_for_some_calls_is_told_and_listed_and_cleared(home: Path) -> None:
+    told = await run(home, "set", "*", "fault", "--every", "3", "--percent", "50", "--patient", "191212121212")
+    listed = await run(home, "list")
+    cleared = await run(home, "clear")
+
+    line = "*, about 191212121212: fault, every 3. call, in 50 % of the calls\n"
+    assert told.output == line
+    assert listed.output.endswith(line)
+    assert cleared.output == "1 setting taken back\n"
+
+
+@pytest.mark.sockets
+async def test_an_answer_of_ones_own_is_read_from_a_file_and_checked(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "answer.xml"
+    file.write_text("<a>${patient}</a>")
+    good = await run(home, "set", ADDRESS, "answer", "--body", str(file))
+    file.write_text("<a>")
+    bad = await run(home, "set", ADDRESS, "answer", "--body", str(file))
+
+    assert good.output == f"{ADDRESS} (takecare-ks): answer\n"
+    assert (bad.exit_code, "body: is no XML" in bad.output) == (1, True)
+
+
+@pytest.mark.sockets
+async def test_nothing_received_is_nothing_shown(home: Path) -> None:
+    assert json.loads((await run(home, "calls", "--json")).stdout) == {"last": 0, "calls": []}
+    assert (await run(home, "calls", "--forget")).output == "0 forgotten\n"

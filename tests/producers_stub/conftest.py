@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from producers_stub.answers import StubProducer
+from producers_stub.bad_certificates import bad_context
 from producers_stub.journals import load_journals
 from producers_stub.server import ADMIN, StubServer
 from producers_stub.services import Applications
@@ -42,10 +44,16 @@ class Running:
     def admin(self) -> str:
         return f"http://127.0.0.1:{self.ports[ADMIN]}"
 
-    async def set(self, address: str, **setting: object) -> None:
+    async def set(self, target: str, **setting: object) -> None:
+        """Sets a target to behave otherwise."""
+        await self.ask_admin("PUT", f"/stubs/{target}", json=setting)
+
+    async def ask_admin(self, method: str, path: str, **more: Any) -> Any:
+        """The admin API's answer, which has to be a good one."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with self.client.put(f"{self.admin}/stubs/{address}", json=setting, headers=headers) as answer:
+        async with self.client.request(method, f"{self.admin}{path}", headers=headers, **more) as answer:
             assert answer.status == 200, await answer.text()
+            return await answer.json()
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +93,7 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
     )
     server = StubServer(
         world.producers,
-        application_of=Applications(stubs, *CurrentContracts(None).in_force).of,
+        applications=Applications(stubs, *CurrentContracts(None).in_force),
         admin_door=door(TOKEN),
         steered=situations.setting,
         announced=lambda: {"settled": True, "announcements": []},
@@ -98,6 +106,7 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
             )
             for name in stubs
         },
+        bad_tls=lambda name, behaviour: bad_context(certs, name, behaviour, now=datetime.now(UTC)),
         drain_seconds=0.2,
     )
     async with AsyncExitStack() as stack:
@@ -109,8 +118,13 @@ async def stub_producers(certs: Path) -> AsyncIterator[Running]:
 
 
 def _listening() -> socket.socket:
+    """On a port that was asked for by number, as the supervisor's are: else it is lost when the socket is stopped."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     listener.listen(64)
     listener.setblocking(False)
     return listener

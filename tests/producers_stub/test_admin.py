@@ -1,5 +1,6 @@
 """The stub producers' admin API over its own port."""
 
+import io
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ async def send(
     running: Running, method: str, path: str, *, token: str | None = TOKEN, data: bytes | None = None
 ) -> tuple[int, str, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    async with running.client.request(method, f"{running.admin}{path}", headers=headers, data=data) as answer:
+    sent = io.BytesIO(data) if data is not None else None
+    async with running.client.request(method, f"{running.admin}{path}", headers=headers, data=sent) as answer:
         return answer.status, answer.content_type, await answer.json(content_type=None)
 
 
@@ -58,7 +60,7 @@ async def test_a_behaviour_is_set_and_reset(running: Running) -> None:
         ("PUT", "/stubs/SE2321000016-KS", b"[" * 50_000, 400, "the body is not JSON"),
         ("PUT", "/stubs/SE2321000016-KS", b"[]", 400, "is not a JSON object"),
         ("PUT", "/stubs/SE1-NONE", b'{"behaviour": "slow"}', 404, "there are SE2321000016-KS"),
-        ("PUT", "/stubs/SE2321000016-KS", b"x" * 70_000, 413, "Maximum request body size 65536 exceeded"),
+        ("PUT", "/stubs/SE2321000016-KS", b"x" * 2_100_000, 413, "Maximum request body size 2097152 exceeded"),
         ("DELETE", "/stubs/SE1-NONE", None, 404, "SE1-NONE"),
         ("POST", "/stubs/SE2321000016-KS", None, 405, "Method Not Allowed"),
         ("GET", "/nothing", None, 404, "Not Found"),

@@ -50,7 +50,10 @@ def test_a_setting_is_read(fields: dict[str, Any], setting: Setting) -> None:
         ({"behaviour": "fault", "detail": 3}, "detail: 3 is not a text"),
         ({"behaviour": "fault", "detail": "a\x00"}, "holds a character that XML cannot"),
         ({"behaviour": "fault", "calls": 0}, "calls: 0 is not a whole number"),
-        ({"behaviour": "fault", "delay": 2}, "unknown field 'delay': the fields are behaviour, calls, detail, seconds"),
+        (
+            {"behaviour": "fault", "delay": 2},
+            "unknown field 'delay': the fields are behaviour, body, calls, detail, distribution",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_field_and_choice(fields: dict[str, Any], message: str) -> None:

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 import yarl
 
-from producers_stub.front import MAX_BYTES, spoiled
+from producers_stub.front import MAX_BYTES
+from producers_stub.spoiling import spoiled
 from rivta.contracts import samples
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators

@@ -286,3 +286,62 @@ async def test_findings_of_very_many_messages_are_kept_shortly(suite, monkeypatc
     results = await run(suite, Platform(), Pace(repeat=6))
     assert [len(one.findings) for one in results] == [2, 2, 2, 1, 1, 1]
     assert [one.answer is None for one in results] == [False] * 3 + [True] * 3
+
+
+class RecordingStage:
+    """Notes what is set and put back beside what is sent."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.done: list[tuple[str, int]] = []
+
+    def set(self, state) -> None:
+        assert self.platform.at_once == 0
+        self.done.append(("set", len(self.platform.sent)))
+
+    def put_back(self) -> None:
+        self.done.append(("put back", len(self.platform.sent)))
+
+
+STATE = "state: {stubs: [{target: SE1, behaviour: slow}]}"
+
+
+async def test_a_case_with_a_state_is_sent_alone_between_setting_and_putting_back(suite) -> None:
+    for name in "abde":
+        add(suite, name)
+    add(suite, "c", message=STATE)
+    platform = Platform()
+    stage = RecordingStage(platform)
+    results: list[Result] = []
+    replay = Replay(bench(), platform, Pace(parallel=5), on_result=results.append, stage=stage)
+    assert await replay.run(jobs(suite))
+    assert stage.done == [("set", 2), ("put back", 3)]
+    assert [one.outcome for one in results] == [Outcome.PASSED] * 5
+
+
+async def test_a_state_is_put_back_when_there_is_no_answer_and_when_the_run_is_stopped(suite) -> None:
+    add(suite, "a", message=STATE)
+
+    def fails(request: bytes) -> bytes:
+        raise Unanswered("nothing listens there")
+
+    def stops(request: bytes) -> bytes:
+        replay.stop()
+        return pong()
+
+    for answer, outcome in ((fails, Outcome.UNANSWERED), (stops, Outcome.PASSED)):
+        platform = Platform(answer)
+        results: list[Result] = []
+        stage = RecordingStage(platform)
+        replay = Replay(bench(), platform, Pace(), on_result=results.append, stage=stage)
+        await replay.run(jobs(suite))
+        assert [what for what, _ in stage.done] == ["set", "put back"]
+        assert results[0].outcome in (outcome, Outcome.CUT_OFF)
+
+
+async def test_a_state_where_none_can_be_set_is_told_and_the_case_not_sent(suite) -> None:
+    add(suite, "a", message=STATE)
+    platform = Platform()
+    (result,) = await run(suite, platform)
+    assert (result.outcome, platform.sent) == (Outcome.REFUSED, [])
+    assert "wants a state of its own" in result.message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rivta.testing.pacing import Pace
     from rivta.testing.replay import Bench, Job
     from rivta.testing.results import Result, Run
+    from rivta.testing.staging import Stage
     from rivta.testing.targets import Targets
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -102,7 +104,8 @@ def command(
     pace = Pace(parallel, rate, ramp, repeat, shuffle, timeout)
     jobs, refused = _jobs(paths, settings, rows_file, contracts)
     bench = _bench(targets, contracts, allow_writes=allow_writes)
-    run = _run(bench, jobs, refused, pace)
+    with _stage(found, is_pair=url is None, jobs=jobs) as stage:
+        run = _run(bench, jobs, refused, pace, stage)
     if url is None and (html or as_json) and len(run.results) <= _MOST_LOOKED_UP:
         run = _with_producers(found, run)
     _write(run, junit, html)
@@ -138,6 +141,25 @@ def _targets(
     for one in targets.urls.values():
         check_host(one, {*hosts, *hosts_of(endpoints)})
     return targets
+
+
+@contextmanager
+def _stage(home: Home, *, is_pair: bool, jobs: Sequence[Job]) -> Iterator[Stage | None]:
+    """What gives cases what they want to find; None where none wants anything, or what is sent to is no pair.
+
+    ClickException when what a run before has left cannot be put back.
+    """
+    if not is_pair or all(job.case.state is None for job in jobs):
+        yield None
+        return
+    from rivta.testing.pair import RunningPair
+    from rivta.testing.staging import CannotSet, Stage
+
+    try:
+        with Stage(RunningPair(home.folder)) as stage:
+            yield stage
+    except CannotSet as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _bench(targets: Targets, contracts: Contracts, *, allow_writes: bool) -> Bench:
@@ -194,7 +216,7 @@ def read_cases(paths: Sequence[Path], contracts: Contracts) -> tuple[list[Case],
     return cases, broken
 
 
-def _run(bench: Bench, jobs: list[Job], unread: list[Result], pace: Pace) -> Run:
+def _run(bench: Bench, jobs: list[Job], unread: list[Result], pace: Pace, stage: Stage | None) -> Run:
     """The whole run, from looking everything through to its end or Ctrl-C."""
     import asyncio
     import time
@@ -221,7 +243,7 @@ def _run(bench: Bench, jobs: list[Job], unread: list[Result], pace: Pace) -> Run
                 results.append(result)
                 progress(len(results), planned)
 
-            was_stopped = not asyncio.run(_sent(bench, good, pace, take))
+            was_stopped = not asyncio.run(_sent(bench, good, pace, take, stage))
     return Run(
         started=started.isoformat(),
         seconds=time.perf_counter() - began,
@@ -232,7 +254,7 @@ def _run(bench: Bench, jobs: list[Job], unread: list[Result], pace: Pace) -> Run
     )
 
 
-async def _sent(bench: Bench, jobs: list[Job], pace: Pace, take: Callable[[Result], None]) -> bool:
+async def _sent(bench: Bench, jobs: list[Job], pace: Pace, take: Callable[[Result], None], stage: Stage | None) -> bool:
     """False when Ctrl-C ended it."""
     import asyncio
     import signal
@@ -241,7 +263,7 @@ async def _sent(bench: Bench, jobs: list[Job], pace: Pace, take: Callable[[Resul
     from rivta.testing.sending import HttpsSending
 
     async with HttpsSending(bench.targets) as sending:
-        replay = Replay(bench, sending, pace, on_result=take)
+        replay = Replay(bench, sending, pace, on_result=take, stage=stage)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, replay.stop)
         try:

@@ -14,6 +14,7 @@ import uvloop
 import rivta
 from producers_stub.announcing import Announcement, Announcer, Send, announcements
 from producers_stub.answers import StubProducer
+from producers_stub.bad_certificates import bad_context
 from producers_stub.journals import Journal, load_journals
 from producers_stub.server import StubServer
 from producers_stub.services import Applications
@@ -57,12 +58,13 @@ async def _serve(home: Home, child: Child, *, started: datetime) -> None:
     announcer = Announcer.of(announcements(world, journals, situations), _announced_by_call(home))
     server = StubServer(
         world.producers,
-        application_of=applications.of,
+        applications=applications,
         admin_door=door(home.admin_token()),
         steered=situations.setting,
         announced=announcer.describe,
         listeners=child.listeners,
         tls={name: context for name, (context, _) in shown.items()},
+        bad_tls=lambda name, behaviour: bad_context(home.certs, name, behaviour, now=datetime.now(UTC)),
         backlog=BACKLOG,
     )
     async with server:

@@ -34,6 +34,7 @@ from rivta.testing.assertions import (
 from rivta.testing.cases import MESSAGE, MOST_FILE_BYTES, REQUEST, RESPONSE, Case, Found, Placed, Recorded
 from rivta.testing.comparison import Rules
 from rivta.testing.documents import PREFIXES, BadPath, check_path
+from rivta.testing.state import INDEX_KEYS, NEEDED, State, age_of, wish_of
 from rivta.testing.variables import check_name
 
 KEYS = (
@@ -52,8 +53,10 @@ KEYS = (
     "unordered",
     "assertions",
     "recorded",
+    "state",
 )
 _RECORDED = ("time", "outcome", "producer_url", "elapsed_ms", "correlation_id")
+_STATE = ("tables", "index", "stubs")
 _HOWS = ("equals", "matches", "contains", "exists")
 _BODY = ("contains", "lacks", "matches", "lacks_match")
 _VP_CODE = re.compile(r"VP\d{3}")
@@ -168,6 +171,7 @@ class _Reader:
             rules=Rules(self._paths(nodes.get("masks"), "masks"), self._paths(nodes.get("unordered"), "unordered")),
             assertions=self._assertions(nodes.get("assertions")),
             recorded=self._recorded(nodes.get("recorded")),
+            state=self._state(nodes.get("state")),
         )
 
     def _complain(self, node: yaml.Node, message: str) -> None:
@@ -262,6 +266,53 @@ class _Reader:
             elapsed_ms=elapsed,
             correlation_id=values.get("correlation_id") or None,
         )
+
+    def _state(self, node: yaml.Node | None) -> State | None:
+        if node is None:
+            return None
+        nodes = {key: value for key, (_, value) in self._file.entries(node, "state", _STATE).items()}
+        return State(
+            tables=self._tables(nodes.get("tables")),
+            index=self._index(nodes.get("index")),
+            stubs=self._stubs(nodes.get("stubs")),
+        )
+
+    def _tables(self, node: yaml.Node | None) -> tuple[tuple[str, str], ...]:
+        """Rows by platform, written again as YAML: what is wrong in them is for the platform to say."""
+        found = self._file.entries(node, "state: tables", _VIA) if node is not None else {}
+        return tuple((platform, yaml.serialize(value, allow_unicode=True)) for platform, (_, value) in found.items())
+
+    def _index(self, node: yaml.Node | None) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        rows = []
+        for one in self._file.items(node, "state: index") if node is not None else ():
+            found = self._file.entries(one, "state: index", (*INDEX_KEYS, "platform"))
+            row = {key: self._scalar(value, f"state: index: {key}") or "" for key, (_, value) in found.items()}
+            platform = row.pop("platform", "national")
+            missing = [key for key in NEEDED if not row.get(key)]
+            if missing:
+                self._complain(one, f"state: index: {missing[0]} is missing")
+            if "${" not in row.get("age", ""):
+                self._checked(one, lambda row=row: age_of(row.get("age", "0s")), "state: index: age")  # type: ignore[misc]
+            rows.append((platform, tuple(row.items())))
+        return tuple(rows)
+
+    def _stubs(self, node: yaml.Node | None) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        found = []
+        for one in self._file.items(node, "state: stubs") if node is not None else ():
+            wish = dict(self._pairs(one, "state: stubs"))
+            target = wish.pop("target", "")
+            if not target or not wish.get("behaviour"):
+                self._complain(one, "state: stubs: expected {target: an address or producer, behaviour: ...}")
+            if not any("${" in text for text in wish.values()):
+                self._checked(one, lambda wish=wish: wish_of(wish), "state: stubs")  # type: ignore[misc]
+            found.append((target, tuple(wish.items())))
+        return tuple(found)
+
+    def _checked(self, node: yaml.Node, make: Callable[[], object], where: str) -> None:
+        try:
+            make()
+        except ValueError as error:
+            self._complain(node, f"{where}: {error}")
 
     def _assertions(self, node: yaml.Node | None) -> tuple[Placed, ...]:
         if node is None:

@@ -12,6 +12,7 @@ from rivta.soap.identifiers import Profile
 from rivta.testing.assertions import Assertion
 from rivta.testing.comparison import Rules
 from rivta.testing.documents import PREFIXES
+from rivta.testing.state import State
 
 MESSAGE, REQUEST, RESPONSE = "message.yaml", "request.xml", "response.xml"
 """The files of a case. Only the request has to be there."""
@@ -71,6 +72,8 @@ class Case:
     rules: Rules = field(default_factory=Rules)
     assertions: tuple[Placed, ...] = ()
     recorded: Recorded | None = None
+    state: State | None = None
+    """What it wants to find; None when it takes what there is."""
 
     @property
     def request(self) -> Path:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import requests
 
@@ -36,6 +37,7 @@ from rivta.testing.replay import Bench, Replay, plan, unreadable
 from rivta.testing.reports.junit import finding_text
 from rivta.testing.results import Result, Run
 from rivta.testing.sending import HttpsSending
+from rivta.testing.staging import Stage
 from rivta.testing.targets import Targets, of_pair, read_endpoints
 
 _START_SECONDS = 120.0
@@ -236,7 +238,8 @@ class Tester:
 
         async def sent() -> bool:
             async with HttpsSending(targets) as sending:
-                return await Replay(bench, sending, paced, on_result=results.append).run(jobs)
+                with Stage(self.pair) as stage:
+                    return await Replay(bench, sending, paced, on_result=results.append, stage=stage).run(jobs)
 
         is_whole = _wait_for(sent()) if jobs else True
         return Run(
@@ -250,18 +253,27 @@ class Tester:
 
     def stub(
         self,
-        logical_address: str,
+        target: str,
         behaviour: str,
-        *,
-        seconds: float | None = None,
-        detail: str | None = None,
-        calls: int | None = None,
+        **fields: Any,
     ) -> None:
-        """Has a stub producer behave otherwise at an address, until the test is over. Raises PairFailed."""
-        url = f"{self.pair.endpoints['stubs']}/stubs/{logical_address}"
-        wanted = {"behaviour": behaviour, "seconds": seconds, "detail": detail, "calls": calls}
-        self.pair.admin("PUT", url, json={name: value for name, value in wanted.items() if value is not None})
-        self._undo.append(lambda: self.pair.admin("DELETE", url))
+        """Has a stub producer behave otherwise at an address, or everywhere when it is named, or all of them (`*`),
+        until the test is over. `fields` are those of the stub producers' admin API: `seconds`, `detail`, `calls`,
+        `patient`, ... Raises PairFailed."""
+        base = f"{self.pair.endpoints['stubs']}/stubs/"
+        wanted = {"behaviour": behaviour, **fields}
+        wish = {name: value for name, value in wanted.items() if value is not None}
+        done = self.pair.admin("PUT", base + quote(target, safe=""), json=wish)
+        # What comes before any call is set for the whole producer, whose name the address stands for.
+        undo = base + quote(done.get("target") or target, safe="")
+        self._undo.append(lambda: self.pair.admin("DELETE", undo))
+
+    def received(self, logical_address: str | None = None, *, after: int = 0) -> list[dict[str, Any]]:
+        """What the stub producers were sent, as they saw it, the oldest first: each with `number`, `headers`, `body`,
+        `caller`, `logical_address`, `behaviour`, `status`. Raises PairFailed."""
+        params = {"bodies": "1", "after": after, "logical_address": logical_address}
+        found = self.pair.admin("GET", f"{self.pair.endpoints['stubs']}/received", params=params)["calls"]
+        return list(found)
 
     def tables(self, rows: str, *, platform: str = "national") -> None:
         """Adds rows, as YAML, to a platform's tables, until the test is over. Raises PairFailed if they are refused."""

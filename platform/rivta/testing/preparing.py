@@ -13,6 +13,7 @@ from rivta.soap.xml import XmlRefused, parse_xml
 from rivta.testing.assertions import SameAsRecorded, filled
 from rivta.testing.cases import Case, Placed
 from rivta.testing.documents import Document
+from rivta.testing.state import State
 from rivta.testing.variables import Filling, UnknownVariable
 from rivta.testing.writing import reason_it_may_write
 
@@ -41,6 +42,8 @@ class Message:
     assertions: tuple[Placed, ...]
     recorded: Document | None
     """The answer to compare with; None where nothing is compared."""
+    state: State | None = None
+    """What it wants to find."""
 
 
 def prepare(case: Case, filling: Filling, *, contracts: Contracts, allow_writes: bool) -> Message:
@@ -67,6 +70,7 @@ def prepare(case: Case, filling: Filling, *, contracts: Contracts, allow_writes:
         correlation_id=headers[CORRELATION_ID][1],
         assertions=_filled_assertions(case, filling),
         recorded=_recorded(case, filling),
+        state=_filled_state(case, filling),
     )
 
 
@@ -144,6 +148,15 @@ def _filled_assertions(case: Case, filling: Filling) -> tuple[Placed, ...]:
         except UnknownVariable as error:
             raise NotSent(Problem(placed.place.file, placed.place.line, "unknown-variable", str(error))) from error
     return tuple(found)
+
+
+def _filled_state(case: Case, filling: Filling) -> State | None:
+    if case.state is None:
+        return None
+    try:
+        return case.state.filled(filling.text)
+    except UnknownVariable as error:
+        raise NotSent(Problem(case.file, 0, "unknown-variable", str(error))) from error
 
 
 def _recorded(case: Case, filling: Filling) -> Document | None:

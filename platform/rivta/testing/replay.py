@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from rivta.catalogue.rows import Problem
 from rivta.contracts.domain import ContractFileError
@@ -25,6 +26,8 @@ from rivta.testing.pacing import Pace, ordered, room, start_s
 from rivta.testing.preparing import Message, NotSent, prepare
 from rivta.testing.results import Outcome, Result
 from rivta.testing.sending import Sending, Unanswered
+from rivta.testing.staging import CannotSet
+from rivta.testing.state import State
 from rivta.testing.targets import TargetRefused, Targets
 from rivta.testing.variables import Filling, Moment
 
@@ -154,10 +157,43 @@ def unreadable(name: str, problems: Sequence[Problem]) -> Result:
     return Result(0, name, Outcome.REFUSED, message="\n".join(map(str, problems)))
 
 
+class Staging(Protocol):
+    """Sets what a case wants to find."""
+
+    def set(self, state: State) -> None:
+        """Sets it. Raises CannotSet, with nothing set."""
+
+    def put_back(self) -> None:
+        """Puts everything back. Raises CannotSet for what cannot be."""
+
+
+_FIRST = asyncio.FIRST_COMPLETED
+
+
+async def _to_its_end(do: Callable[..., None], *arguments: object) -> None:
+    """Done in a thread, to its end also when the run is stopped meanwhile: nothing is left half set."""
+    working = asyncio.ensure_future(asyncio.to_thread(do, *arguments))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
+
+
 class Replay:
     """One run. Results come one by one, in the order in which the messages end."""
 
-    def __init__(self, bench: Bench, sending: Sending, pace: Pace, *, on_result: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        sending: Sending,
+        pace: Pace,
+        *,
+        on_result: Callable[[Result], None],
+        stage: Staging | None = None,
+    ) -> None:
+        """`stage` sets what cases want to find; without one, such a case is not sent."""
+        self._stage = stage
         self._bench, self._sending, self._pace, self._on_result = bench, sending, pace, on_result
         self._stopped = asyncio.Event()
         self._began = 0.0
@@ -177,6 +213,10 @@ class Replay:
                 due = start_s(number, self._pace)
                 if not await self._turn(due, under_way, stopping):
                     return False
+                if job.case.state is not None:
+                    if not await self._alone(job, number + 1, due, under_way=under_way, stopping=stopping):
+                        return False
+                    continue
                 under_way.add(asyncio.create_task(self._one(job, number + 1, due)))
             while under_way and not stopping.done():
                 _, still = await asyncio.wait({*under_way, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +227,47 @@ class Replay:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(stopping, *under_way, return_exceptions=True)
+
+    async def _alone(
+        self,
+        job: Job,
+        number: int,
+        due: float | None,
+        *,
+        under_way: set[asyncio.Task[None]],
+        stopping: asyncio.Task[bool],
+    ) -> bool:
+        """Sends what wants a state of its own when nothing else is under way; False when the run was stopped."""
+        if under_way:
+            ended = asyncio.ensure_future(asyncio.wait(under_way))
+            await asyncio.wait({ended, stopping}, return_when=_FIRST)
+            ended.cancel()
+        if stopping.done():
+            return False
+        task = asyncio.create_task(self._one(job, number, due))
+        under_way.add(task)  # a run that ends meanwhile waits for it: what was set is put back
+        await asyncio.wait({task, stopping}, return_when=_FIRST)
+        return task.done()
+
+    async def _set(self, message: Message) -> None:
+        if message.state is None:
+            return
+        if self._stage is None:
+            told = "wants a state of its own, which only a pair of this machine can be given"
+            raise NotSent(Problem(message.case.file, 0, "state", told))
+        try:
+            await _to_its_end(self._stage.set, message.state)
+        except CannotSet as error:
+            raise NotSent(Problem(message.case.file, 0, "state", f"cannot be set: {error}")) from error
+
+    async def _put_back(self, message: Message, result: Result) -> Result:
+        if message.state is None or self._stage is None:
+            return result
+        try:
+            await _to_its_end(self._stage.put_back)
+        except CannotSet as error:
+            return replace(result, outcome=Outcome.FAILED, message=str(error))
+        return result
 
     async def _turn(self, due: float | None, under_way: set[asyncio.Task[None]], stopping: asyncio.Task[bool]) -> bool:
         """Waits until another message may start; False when the run was stopped meanwhile. Drops what has ended."""
@@ -229,11 +310,17 @@ class Replay:
                 correlation_id=message.correlation_id,
                 started_s=(started := self._elapsed()),
             )
-            url = bench.targets.url(case.via)
-            answer = await self._sending.send(
-                url, identity, message.headers, message.body, seconds=self._pace.timeout_s
-            )
-            result = await asyncio.to_thread(self._checked, blank, message, answer)
+            await self._set(message)
+            result = blank
+            try:
+                blank = replace(blank, started_s=(started := self._elapsed()))
+                url = bench.targets.url(case.via)
+                answer = await self._sending.send(
+                    url, identity, message.headers, message.body, seconds=self._pace.timeout_s
+                )
+                result = await asyncio.to_thread(self._checked, blank, message, answer)
+            finally:
+                result = await self._put_back(message, result)
         except NotSent as error:
             result = replace(blank, outcome=Outcome.REFUSED, message=str(error))
         except Unanswered as error:
