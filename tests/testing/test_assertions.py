@@ -4,7 +4,6 @@ import pytest
 
 from rivta.contracts.verdict import Violation
 from rivta.soap.xml import parse_xml
-from rivta.testing.answers import ReadAnswer
 from rivta.testing.assertions import (
     BodyHas,
     CountIs,
