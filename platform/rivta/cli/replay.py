@@ -28,6 +28,8 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TO_WRITE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _MOST_LOOKED_UP = 10_000
+_MOST_TOUCHED = 500
+"""Messages of a run of which it is told what they touched: the stub producers keep the newest thousand calls."""
 _LOG_SECONDS = 2.0
 
 
@@ -273,20 +275,22 @@ async def _sent(bench: Bench, jobs: list[Job], pace: Pace, take: Callable[[Resul
 
 
 def _with_producers(home: Home, run: Run) -> Run:
-    """The run with the producer that each message came to, as far as the pair's call logs tell within two seconds."""
+    """The run with what each message touched, as far as the pair's call logs tell within two seconds."""
     import dataclasses
     import time
 
     from rivta.cli.admin import AdminClient
+    from rivta.testing.touched import touched
 
     wanted = {one.correlation_id for one in run.results if one.status is not None}
     endpoints = home.endpoints()
     names = {one["url"].rstrip("/"): one["name"] for one in endpoints["producers"]}
-    platforms = {one["https"].rstrip("/") for one in endpoints["platforms"].values()}
+    platforms = {one["https"].rstrip("/"): name for name, one in endpoints["platforms"].items()}
     deadline = time.monotonic() + _LOG_SECONDS
     producers: dict[str, str] = {}
+    logged: dict[str, dict[str, list[Any]]] = {}
     while True:
-        logged: set[str] = set()
+        logged.clear()
         for name in endpoints["platforms"]:
             try:
                 params: Mapping[str, Any] = {"since": run.started, "limit": _MOST_LOOKED_UP}
@@ -294,15 +298,37 @@ def _with_producers(home: Home, run: Run) -> Run:
             except click.ClickException:
                 return run
             for record in answer["calls"]:
-                logged.add(record["correlation_id"])
+                logged.setdefault(record["correlation_id"], {}).setdefault(name, []).append(record)
                 url = (record["producer_url"] or "").rstrip("/")
                 if url and url not in platforms:
                     producers[record["correlation_id"]] = names.get(url, url)
-        if wanted <= logged or time.monotonic() > deadline:
+        if all(_is_whole(logged.get(id or "", {}), platforms) for id in wanted) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
-    results = tuple(dataclasses.replace(one, producer=producers.get(one.correlation_id or "")) for one in run.results)
-    return dataclasses.replace(run, results=results)
+    received = _received(home) if len(run.results) <= _MOST_TOUCHED else None
+    results = []
+    for one in run.results:
+        id = one.correlation_id or ""
+        records = logged.get(id, {})
+        found = touched(records, received, set(names)) if received is not None and records else None
+        results.append(dataclasses.replace(one, producer=producers.get(id), touched=found))
+    return dataclasses.replace(run, results=tuple(results))
+
+
+def _is_whole(records: Mapping[str, list[Any]], platforms: Mapping[str, str]) -> bool:
+    """Whether a call is logged by every platform that it came to, as far as the others say."""
+    urls = {(one["producer_url"] or "").rstrip("/") for some in records.values() for one in some}
+    return bool(records) and all(name in records for url, name in platforms.items() if url in urls)
+
+
+def _received(home: Home) -> list[Any]:
+    """What the stub producers were sent; nothing where there are none."""
+    from rivta.cli.admin import AdminClient
+
+    try:
+        return list(AdminClient.of_stubs(home).get("/received")["calls"])
+    except click.ClickException:
+        return []
 
 
 def _write(run: Run, junit: Path | None, html: Path | None) -> None:

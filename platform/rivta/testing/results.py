@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rivta.testing.assertions import Finding
+from rivta.testing.touched import Touched
 
 
 class Outcome(Enum):
@@ -54,6 +55,8 @@ class Result:
     """Why it was refused or got no answer; empty otherwise."""
     answer: str | None = None
     """The beginning of an answer that was not as asserted."""
+    touched: Touched | None = None
+    """What it touched, if call logs and stub producers were asked."""
 
     @property
     def is_bad(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ def result_json(result: Result) -> dict[str, Any]:
         "elapsed_ms": None if result.elapsed_s is None else round(result.elapsed_s * 1000, 1),
         "message": result.message,
         "findings": [_finding(one) for one in result.findings],
+        "touched": None if result.touched is None else dataclasses.asdict(result.touched),
     }
 
 

@@ -18,6 +18,7 @@ from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.soap.identifiers import short_name
 from rivta.testing.assertions import Finding
 from rivta.testing.results import Outcome, Result, Run, figures, grouped
+from rivta.testing.touched import Touched
 
 MOST_ROWS = 3_000
 """Messages that are listed, those that did not pass first."""
@@ -25,6 +26,8 @@ _MOST_POINTS = 2_000
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 960, 220, 56, 26, 10
 _STEPS_MS = (1, 10, 100, 1_000, 10_000, 100_000)
 _UNSHOWABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CALL_COLUMNS = ("platform", "contract", "logical address", "outcome", "route", "permission", "went to")
+_STUB_COLUMNS = ("call", "stub producer", "logical address", "behaviour", "status", "headers as it saw them")
 _CLASS = {
     Outcome.PASSED: "passed",
     Outcome.FAILED: "failed",
@@ -169,6 +172,8 @@ def _row(result: Result) -> str:
     body = f"{name}{told}"
     if result.is_bad:
         body = f"<details open><summary>{name}</summary>{told}{_details(result)}</details>"
+    elif result.touched is not None:
+        body = f"<details><summary>{name}</summary>{told}{_touched(result.touched)}</details>"
     status = " ".join(str(one) for one in (result.status, result.fault) if one)
     kind = _CLASS[result.outcome]
     return (
@@ -184,9 +189,35 @@ def _details(result: Result) -> str:
     parts += map(_finding, result.findings)
     if result.correlation_id:
         parts.append(f'<p class="note">correlation id <code>{escape(result.correlation_id)}</code></p>')
+    if result.touched is not None:
+        parts.append(_touched(result.touched))
     if result.answer:
         parts.append(f"<details><summary>the answer</summary><pre>{escape(result.answer)}</pre></details>")
     return "".join(parts)
+
+
+def _touched(touched: Touched) -> str:
+    """The calls that were made for a message, and what stub producers were sent."""
+    calls = "".join(
+        f"<tr><td>{escape(one.platform)}</td><td>{escape(short_name(one.contract))}</td>"
+        f"<td>{escape(one.logical_address or '-')}</td><td>{escape(one.outcome)}</td>"
+        f"<td><code>{escape(one.route or '-')}</code></td><td><code>{escape(one.permission or '-')}</code></td>"
+        f"<td>{escape(', '.join(one.sources) or one.producer_url or '-')}</td></tr>"
+        for one in touched.calls
+    )
+    stubs = "".join(
+        f"<tr><td>{one.number}</td><td>{escape(one.producer)}</td><td>{escape(one.logical_address)}</td>"
+        f"<td>{escape(one.behaviour)}</td><td>{one.status or '-'}</td>"
+        f"<td><pre>{escape(chr(10).join(f'{name}: {value}' for name, value in one.headers))}</pre></td></tr>"
+        for one in touched.stubs
+    )
+    head = "".join(f"<th>{name}</th>" for name in _CALL_COLUMNS)
+    parts = [f'<table class="diff"><tr>{head}</tr>{calls}</table>'] if calls else []
+    if stubs:
+        head = "".join(f"<th>{name}</th>" for name in _STUB_COLUMNS)
+        parts.append(f'<table class="diff"><tr>{head}</tr>{stubs}</table>')
+    told = "".join(parts) or '<p class="note">nothing is in the call logs</p>'
+    return f"<details><summary>what it touched</summary>{told}</details>"
 
 
 def _finding(finding: Finding) -> str:
