@@ -84,9 +84,7 @@ class _Known:
 class Tokens:
     """The tokens of one platform. `check` costs no I/O; `refresh` is to be called every REFRESH_SECONDS."""
 
-    def __init__(
-        self, engine: Engine, first: Path, *, now: Callable[[], datetime], viewer: Path | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, first: Path, *, now: Callable[[], datetime], viewer: Path | None = None) -> None:
         """`first` is the file with the first token, an admin's who has the name of the file's owner; `viewer` that of
         the patient overview's process, if there is one."""
         self._engine = engine
