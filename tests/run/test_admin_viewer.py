@@ -1,5 +1,6 @@
 """What the patient overview's process asks of a keeper: entries of the access log, and where its calls may go."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     made.kept.access_log.close()
 
 
+def database(api: Api) -> Path:
+    return Path(api.kept.settings.access_log_url.removeprefix("sqlite:///"))
+
+
+def has_no_log(api: Api) -> bool:
+    return not database(api).exists()
+
+
 def entries(*wanted: Entry) -> dict[str, Any]:
     return {"entries": [columns_of(one) for one in wanted]}
 
@@ -55,7 +64,7 @@ async def test_entries_are_in_the_log_when_the_answer_comes(api: Api) -> None:
 async def test_nobody_else_may_write_who_has_looked(api: Api, who: str) -> None:
     refused = await api.ask("POST", "/access-log/entries", by=who, json=entries(LOOK))
     assert refused.status == 403
-    assert not Path(api.kept.settings.access_log_url.removeprefix("sqlite:///")).exists()
+    assert has_no_log(api)
 
 
 async def test_the_viewers_token_opens_nothing_else(api: Api) -> None:
@@ -78,7 +87,7 @@ async def test_what_is_no_entry_is_refused_and_none_of_its_company_is_written(ap
     refused = await api.ask("POST", "/access-log/entries", by="vera", json={"entries": [columns_of(LOOK), columns]})
     assert refused.status == 400
     assert PATIENT not in str(refused.body)
-    assert not Path(api.kept.settings.access_log_url.removeprefix("sqlite:///")).exists()
+    assert has_no_log(api)
 
 
 async def test_an_entry_that_is_too_long_is_told_and_not_written(api: Api) -> None:
@@ -90,7 +99,7 @@ async def test_an_entry_that_is_too_long_is_told_and_not_written(api: Api) -> No
 
 
 async def test_a_log_that_cannot_be_written_is_told(api: Api) -> None:
-    Path(api.kept.settings.access_log_url.removeprefix("sqlite:///")).mkdir()
+    os.mkdir(database(api))
     refused = await api.ask("POST", "/access-log/entries", by="vera", json=entries(LOOK))
     assert refused.status == 503
 

@@ -49,7 +49,12 @@ def list_(platform: str, home: str | None, as_json: bool) -> None:
 
 @command.command(epilog="Example: rivta token create kim --role publisher --expires 2027-06-30")
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True, help="Each may all that those before it may; viewer is the overview's alone.")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    required=True,
+    help="Each may all that those before it may; viewer is the patient overview's alone.",
+)
 @click.option("--expires", type=Time(), help="Opens nothing from then on: 2027-06-30.  [default: never]")
 @_platform_option
 @home_and_json

@@ -29,7 +29,7 @@ from rivta.soap.head import read_head
 from rivta.soap.person_ids import PersonId
 from rivta.soap.xml import XmlRefused, parse_xml
 from rivta.viewer.normalise import NORMALISE
-from rivta.viewer.records import Record
+from rivta.viewer.records import LabResult, Record
 from rivta.viewer.sets import REGISTER, Basis, InformationSet, request, service_of
 
 _LARGE_BYTES = 64 * 1024
@@ -221,7 +221,9 @@ def read_records(answer: Answer, service: Service, patient: PersonId) -> Answere
     if content.failure is not None:
         return _failed(content.failure)
     normalise = NORMALISE[service.contract]
-    records = tuple(normalise(_element(one)) for kind in content.records for one in kind)
+    # Each record brings the namespaces that are in force in it, so that all of them are read at one go.
+    together = parse_xml(b"<records>" + b"".join(one for kind in content.records for one in kind) + b"</records>")
+    records = tuple(normalise(one) for one in together.iterchildren(etree.Element))
     if any(not _is_about(record, patient) for record in records):
         return Answered(Fared.OTHER_PATIENT, reason="the answer holds a record of another patient")
     return Answered(Fared.ANSWERED if records else Fared.EMPTY, records)
@@ -234,14 +236,10 @@ def _failed(failure: Failure) -> Answered:
     return Answered(Fared.FAILED, reason=f"{failure.code} {failure.recorded_text}"[:200])
 
 
-def _element(record: bytes) -> etree._Element:
-    return parse_xml(record)
-
-
 def _is_about(record: Record, patient: PersonId) -> bool:
     """Laboratory results of version 4 need not say whom they are about: they were asked for by the patient's id."""
     said = record.about.patient.replace("-", "").strip().upper()
-    return said == patient.value or (not said and type(record).__name__ == "LabResult")
+    return said == patient.value or (not said and isinstance(record, LabResult))
 
 
 def _controllers(found: Iterable[Engagement], address: str) -> frozenset[str]:

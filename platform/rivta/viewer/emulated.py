@@ -1,6 +1,6 @@
 """What stands in for services that the overview would ask: who works where, care relations, consents, blocks.
 
-Plainly an emulation: whoever sits at the page may be anybody of its staff. Read from emulated.toml, made-up persons only.
+Plainly an emulation: whoever sits at the page may be anybody of its staff. The persons of emulated.toml are made up.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ Whether the message fits its schema is the platform's to check.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from lxml import etree
 
 from rivta.soap import namespaces
+from rivta.soap.person_ids import PersonIdType
 from rivta.viewer.reading import child, children, coded, first_text, moment, text, yes
 from rivta.viewer.records import (
     About,
@@ -90,12 +92,13 @@ def care_contact(element: etree._Element) -> CareContact:
     """CareContactType 2.0 and 3.0: kind and status are codes in one and coded values in the other."""
     about = _summary(child(element, "careContactHeader"))
     body = child(element, "careContactBody")
+    begins = moment(text(body, "careContactTimePeriod", "start"))
     return CareContact(
-        about=about,
+        about=about if about.time else replace(about, time=begins),
         kind=coded(body, "careContactCode", known=CONTACT_KINDS),
         reason=text(body, "careContactReason"),
         status=coded(body, "careContactStatus", known=CONTACT_STATUSES),
-        begins=moment(text(body, "careContactTimePeriod", "start")),
+        begins=begins,
         ends=moment(text(body, "careContactTimePeriod", "end")),
     )
 
@@ -205,7 +208,7 @@ def _header_4(header: etree._Element | None, body: etree._Element | None) -> Abo
     names = (text(unit, "name") for unit in units if text(unit, "id", "extension") == unit_id)
     return About(
         document_id=text(header, "record", "id", "extension"),
-        patient=text(access, "originalPatientId", "extension"),
+        patient=_original_patient(access),
         time=moment(first_text(text(header, "record", "timestamp"), text(author, "timestamp"))),
         author=text(author, "name"),
         role=coded(author, "byRole"),
@@ -213,6 +216,14 @@ def _header_4(header: etree._Element | None, body: etree._Element | None) -> Abo
         unit=first_text(*names, unit_id),
         care_provider=text(access, "accountableCareGiver", "extension"),
     )
+
+
+def _original_patient(access: etree._Element | None) -> str:
+    """Whom the record was written about, by an id of that time: nobody is told by an earlier coordination or reserve
+    number, which the patient may have had. A personal number stays (interpreted)."""
+    original = child(access, "originalPatientId")
+    is_personal = text(original, "root") == PersonIdType.PERSONAL_NUMBER.value
+    return text(original, "extension") if is_personal else ""
 
 
 def _analysis_4(analysis: etree._Element) -> LabValue:

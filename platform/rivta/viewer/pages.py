@@ -131,6 +131,14 @@ class _Problem(Exception):
         self.correlation_id = correlation_id or str(uuid.uuid4())
 
 
+class _Elsewhere(Exception):
+    """The browser is to go on to another page of ours."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
 class _Pages:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -155,13 +163,14 @@ class _Pages:
                 response = self._problem(request, problem)
             except NotRecorded as error:
                 response = self._unrecorded(request, error)
+            except _Elsewhere as elsewhere:
+                response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": elsewhere.path})
             except web.HTTPException as refusal:
-                response = refusal
-                if refusal.status >= HTTPStatus.BAD_REQUEST:
-                    response = self._problem(request, _Problem(HTTPStatus(refusal.status), "not_found"))
+                response = self._problem(request, _Problem(HTTPStatus(refusal.status), "not_found"))
             except Exception as error:  # noqa: BLE001 - whoever looks gets a page, and the log no word about a patient
                 response = self._broken(request, error)
             response.headers.update(_SAFE)
+            self._show_cookie(request, response)
             return response
 
         return guard
@@ -178,14 +187,12 @@ class _Pages:
             if is_poll:
                 raise _Problem(HTTPStatus.UNAUTHORIZED, "timed_out")
             if request.method == "POST" and request.path != "/login":
-                raise web.HTTPSeeOther("/timed-out")
+                raise _Elsewhere("/timed-out")
             session = self._begin()
         request[_SESSION] = session
         if request.method == "POST":
             await self._check_form(request, session)
-        response = await handler(request)
-        self._show_cookie(request, response)
-        return response
+        return await handler(request)
 
     async def _check_form(self, request: web.Request, session: Session) -> None:
         """A form is taken from a page of this session, and from nowhere else."""
@@ -203,8 +210,8 @@ class _Pages:
             raise _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_sessions") from error
 
     def _show_cookie(self, request: web.Request, response: web.StreamResponse) -> None:
-        session = request[_SESSION]
-        if request.cookies.get(COOKIE) != session.id:
+        session = request.get(_SESSION)
+        if session is not None and request.cookies.get(COOKIE) != session.id:
             response.set_cookie(
                 COOKIE, session.id, httponly=True, samesite="Strict", secure=self._viewer.is_tls, path="/"
             )
@@ -258,7 +265,7 @@ class _Pages:
         return web.Response(body=body, content_type=_STATIC[name], charset="utf-8")
 
     async def start(self, request: web.Request) -> web.StreamResponse:
-        raise web.HTTPSeeOther("/patient" if request[_SESSION].reader else "/login")
+        raise _Elsewhere("/patient" if request[_SESSION].reader else "/login")
 
     async def info(self, request: web.Request) -> web.StreamResponse:
         return self._page(request, "info.html", sets=SIX_SETS)
@@ -274,13 +281,13 @@ class _Pages:
     async def stay(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
-    def _back(self, request: web.Request) -> web.HTTPSeeOther:
+    def _back(self, request: web.Request) -> _Elsewhere:
         """To the page that a form was on; only to pages of ours."""
         path = str(request.query.get("from", "/"))
         known = (
             path in ("/login", "/patient", "/info", "/my-log") or path.removeprefix("/look/") in request[_SESSION].looks
         )
-        return web.HTTPSeeOther(path if known else "/")
+        return _Elsewhere(path if known else "/")
 
     # Logging in
 
@@ -321,9 +328,7 @@ class _Pages:
             )
         session = request[_SESSION] = self._renewed(request)
         session.staff, session.assignment, session.reader = staff, chosen, reader
-        response = web.HTTPSeeOther("/patient")
-        self._show_cookie(request, response)
-        raise response
+        raise _Elsewhere("/patient")
 
     def _renewed(self, request: web.Request) -> Session:
         try:
@@ -345,7 +350,7 @@ class _Pages:
     def _reader(self, request: web.Request) -> Session:
         session = request[_SESSION]
         if session.reader is None:
-            raise web.HTTPSeeOther("/login")
+            raise _Elsewhere("/login")
         return session
 
     async def patient_form(self, request: web.Request) -> web.StreamResponse:
@@ -362,12 +367,12 @@ class _Pages:
             return self._page(request, "patient.html", status=HTTPStatus.BAD_REQUEST, wrong=words, number=number[:40])
         raise await self._opened(session, patient)
 
-    async def _opened(self, session: Session, patient: PersonId) -> web.HTTPSeeOther:
+    async def _opened(self, session: Session, patient: PersonId) -> _Elsewhere:
         """To a new look-up, with what was said of the patient so far."""
         assert session.reader is not None
         look = await self._viewer.looking.begin(patient, self._situation(session, patient), session.reader)
         session.keep(look)
-        return web.HTTPSeeOther(f"/look/{look.id}")
+        return _Elsewhere(f"/look/{look.id}")
 
     def _situation(self, session: Session, patient: PersonId) -> Situation:
         assert session.assignment is not None
@@ -479,9 +484,7 @@ class _Pages:
             )
         session = request[_SESSION] = self._renewed(request)
         session.patient = patient.value
-        response = web.HTTPSeeOther("/my-log")
-        self._show_cookie(request, response)
-        raise response
+        raise _Elsewhere("/my-log")
 
     async def _report(self, patient: str) -> patient_log.Report:
         """The patient's log; one that is queued is asked for once more, with its id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from lxml import etree
 
@@ -15,23 +16,24 @@ _FORMS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 def children(element: etree._Element | None, name: str) -> Iterator[etree._Element]:
     """The children of that local name, in any case."""
-    wanted = name.lower()
-    for child in () if element is None else element.iterchildren(etree.Element):
-        if _local(child).lower() == wanted:
-            yield child
+    for one in () if element is None else element:
+        if _is_called(one.tag, name):
+            yield one
 
 
 def child(element: etree._Element | None, *path: str) -> etree._Element | None:
     """The first element on the way; None where it ends."""
     for name in path:
-        element = next(children(element, name), None)
+        element = None if element is None else _first(element, name)
     return element
 
 
 def text(element: etree._Element | None, *path: str) -> str:
     """The text there, trimmed; empty where there is none."""
     found = child(element, *path)
-    return "" if found is None else str(_STRING(found)).strip()
+    if found is None:
+        return ""
+    return str(_STRING(found)).strip() if len(found) else (found.text or "").strip()
 
 
 def first_text(*texts: str) -> str:
@@ -70,5 +72,14 @@ def moment(written: str) -> Moment | None:
         return None
 
 
-def _local(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+def _first(element: etree._Element, name: str) -> etree._Element | None:
+    for one in element:
+        if _is_called(one.tag, name):
+            return one
+    return None
+
+
+@lru_cache(maxsize=16_384)
+def _is_called(tag: object, name: str) -> bool:
+    """Names are few, and each stands in thousands of records. Comments and such have no name."""
+    return isinstance(tag, str) and tag.rpartition("}")[2].lower() == name.lower()
