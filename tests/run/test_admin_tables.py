@@ -20,6 +20,7 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.trail import AuditTrail
 from rivta.contracts.current import CurrentContracts
+from rivta.run.access_log import KeptAccessLog
 from rivta.run.admin import _PATHS, Kept, admin_application
 from rivta.run.admin_door import Role, is_open
 from rivta.run.admin_tables import TABLE_PATHS
@@ -101,6 +102,7 @@ class Api:
             payloads=cast(Any, None),
             revocations=cast(Any, SimpleNamespace(problem=lambda: None)),
             indexing=Indexing.of(settings, self.engine, lambda: table.table, now=lambda: self.now),
+            access_log=KeptAccessLog(settings, clock=lambda: NOW),
             now=lambda: self.now,
         )
         self.kept.autopublisher.start(NOW)
@@ -166,7 +168,7 @@ async def problems_of(api: Api) -> dict[str, str | None]:
 
 async def test_every_path_says_its_least_role_and_keeps_to_it(api: Api) -> None:
     described = (await api.ask("GET", "/openapi.json")).body["paths"]
-    below = {"editor": "rea", "publisher": "edi", "admin": "kim"}
+    below = {"editor": "rea", "publisher": "edi", "admin": "kim", "viewer": "root"}
     asked = 0
     for path, operations in described.items():
         for verb, operation in operations.items():
@@ -406,5 +408,5 @@ class TestTokens:
         refused = await api.ask("POST", "/tokens", by="root", json={"name": "lo", "role": "god"})
         assert (refused.status, refused.body["errors"]) == (
             400,
-            ["role has to be reader or editor or publisher or admin"],
+            ["role has to be reader or editor or publisher or admin or viewer"],
         )

@@ -16,6 +16,7 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.rows import SWEDISH_TIME
 from rivta.catalogue.serving import CurrentTable
 from rivta.contracts.current import CurrentContracts
+from rivta.run.access_log import KeptAccessLog
 from rivta.run.admin import Kept
 from rivta.run.indexing import Indexing
 from rivta.run.settings import Settings
@@ -76,6 +77,7 @@ class Platform:
             payloads=cast(Any, None),
             revocations=cast(Any, SimpleNamespace()),
             indexing=Indexing.of(settings, engine, lambda: table.table, now=lambda: NOW),
+            access_log=KeptAccessLog(settings, clock=lambda: NOW),
             now=lambda: NOW,
         )
 

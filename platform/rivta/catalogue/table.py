@@ -231,6 +231,11 @@ class Table:
         found = self._all("SELECT name FROM components WHERE id_key = ?", (hsa_id.lower(),))
         return found[0][0] if found else None
 
+    def address_name(self, logical_address: str) -> str | None:
+        """What people call a logical address, in any case; None for one that the tables do not name."""
+        found = self._all("SELECT name FROM logical_addresses WHERE address_key = ?", (logical_address.lower(),))
+        return found[0][0] if found else None
+
     def is_platform(self, hsa_id: str) -> bool:
         """Whether the component is itself a service platform, its id in any case."""
         return hsa_id.lower() in self._platforms

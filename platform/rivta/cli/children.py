@@ -55,6 +55,16 @@ def keeper(config: Path, listen: tuple[str, ...], ready_fd: int | None, lifeline
 
 
 @click.command(hidden=True)
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="What the console is told.")
+@_child_options
+def console(config: Path, listen: tuple[str, ...], ready_fd: int | None, lifeline_fd: int | None) -> None:
+    """Serve the pages of the patient overview."""
+    from rivta.run.console import main
+
+    main(config, _child(listen, ready_fd, lifeline_fd))
+
+
+@click.command(hidden=True)
 @click.option("--home", required=True, help="Folder of the pair.")
 @_child_options
 def producers(home: str, listen: tuple[str, ...], ready_fd: int | None, lifeline_fd: int | None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rivta.run.home import Home
 
 _SECONDS = 60.0
-DEFAULT_IDENTITIES = {"national": "npo", "regional": "journal"}
+DEFAULT_IDENTITIES = {"national": "journal", "regional": "journal"}
 """Who is permitted everything at the index of a platform of the demo."""
 
 

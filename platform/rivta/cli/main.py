@@ -53,6 +53,7 @@ COMMANDS = {
     "worker": Lazy("rivta.cli.children:worker", ""),
     "keeper": Lazy("rivta.cli.children:keeper", ""),
     "producers": Lazy("rivta.cli.children:producers", ""),
+    "console": Lazy("rivta.cli.children:console", ""),
 }
 
 

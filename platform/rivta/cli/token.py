@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # Spelled here too, so that `rivta token --help` does not import the admin API; a test compares them.
-ROLES = ("reader", "editor", "publisher", "admin")
+ROLES = ("reader", "editor", "publisher", "admin", "viewer")
 
 
 def _platform_option(command: _Command) -> _Command:
@@ -49,7 +49,12 @@ def list_(platform: str, home: str | None, as_json: bool) -> None:
 
 @command.command(epilog="Example: rivta token create kim --role publisher --expires 2027-06-30")
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True, help="Each may all that those before it may.")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    required=True,
+    help="Each may all that those before it may; viewer is the patient overview's alone.",
+)
 @click.option("--expires", type=Time(), help="Opens nothing from then on: 2027-06-30.  [default: never]")
 @_platform_option
 @home_and_json

@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from rivta.audit.access.checkpoints import CheckpointFile, CheckpointsUnusable, Signer
-from rivta.audit.access.log import AccessLog, AccessLogUnreadable, CannotRecord
+from rivta.audit.access.entry import Entry
+from rivta.audit.access.log import AccessLog, AccessLogUnreadable, CannotRecord, Receipt, Writer
 from rivta.audit.access.reports import Reports
 from rivta.audit.access.retention import retain, years_before
 from rivta.files import write_file
@@ -39,11 +40,24 @@ class KeptAccessLog:
         self._lock = threading.Lock()
         self._working = threading.Lock()
         self._opened: tuple[AccessLog, Reports, CheckpointFile] | None = None
+        self._writer: Writer | None = None
         self._trouble = ""
 
     def reports(self) -> Reports:
         """The patients' questions. Raises DatabaseUnusable or AccessLogUnreadable."""
         return self._open()[1]
+
+    def record(self, *entries: Entry) -> tuple[Receipt, ...]:
+        """What the patient overview writes: all of it on the disk when this returns.
+
+        Raises CannotRecord, DatabaseUnusable or AccessLogUnreadable: then nothing may be shown.
+        """
+        log = self._open()[0]
+        with self._lock:
+            if self._writer is None:
+                self._writer = log.writer("console", clock=self._clock)
+            writer = self._writer
+        return writer.record(*entries)
 
     def sign(self) -> None:
         """Sign the heads, if there is a log and anything new in it. Trouble is told in the process's log, once."""
@@ -58,6 +72,7 @@ class KeptAccessLog:
         self.sign()
         with self._lock:
             opened, self._opened = self._opened, None
+            self._writer = None
         if opened is not None:
             opened[1].close()
             opened[0].close()

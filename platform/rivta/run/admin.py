@@ -34,12 +34,14 @@ from rivta.catalogue.publications import HsaVersions, Publications
 from rivta.catalogue.serving import CurrentTable
 from rivta.catalogue.table import Table
 from rivta.contracts.current import CurrentContracts
+from rivta.run.access_log import KeptAccessLog
 from rivta.run.admin_changes import CHANGE_PATHS, ChangesApi
 from rivta.run.admin_door import ApiPath, Authenticate, Role, described, door, least_roles
 from rivta.run.admin_index import INDEX_PATHS, IndexApi
 from rivta.run.admin_preview import PREVIEW_PATHS, PreviewApi
 from rivta.run.admin_request import contract_namespace, instant, limit, sound_draft
 from rivta.run.admin_tables import TABLE_PATHS, TablesApi
+from rivta.run.admin_viewer import VIEWER_PATHS, ViewerApi
 from rivta.run.admin_why import WHY_PATHS, WhyApi
 from rivta.run.figures import all_figures, platform_expiries
 from rivta.run.indexing import Indexing
@@ -67,6 +69,7 @@ class Kept:
     payloads: Payloads
     revocations: RevocationWatch
     indexing: Indexing
+    access_log: KeptAccessLog
     now: Callable[[], datetime]
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever uses the autopublisher, which is for one at a time."""
@@ -117,6 +120,7 @@ _PATHS = (
     *PREVIEW_PATHS,
     *INDEX_PATHS,
     *WHY_PATHS,
+    *VIEWER_PATHS,
     ApiPath("/calls", "calls", "Calls, newest first", ("since", "until", *_CALL_FILTERS, "limit")),
     ApiPath("/calls/{id}", "call", "The call with a record id, or all with a correlation id"),
     ApiPath(
@@ -141,6 +145,7 @@ def admin_application(kept: Kept, *, token: str | Authenticate) -> web.Applicati
         (PREVIEW_PATHS, PreviewApi(kept)),
         (INDEX_PATHS, IndexApi(kept)),
         (WHY_PATHS, WhyApi(kept)),
+        (VIEWER_PATHS, ViewerApi(kept)),
     )
     serving = {(one.verb, one.path): api for paths, api in parts for one in paths}
     application = web.Application(middlewares=door(token, least_roles(_PATHS)), client_max_size=MAX_BYTES)

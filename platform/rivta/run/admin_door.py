@@ -25,15 +25,19 @@ _WORD = re.compile(r"\{([^}]+)\}")
 
 
 class Role(Enum):
-    """What a token is good for; each may all that those before it may."""
+    """What a token is good for; each may all that those before it may, but for the viewer's, which stands apart."""
 
     READER = "reader"
     EDITOR = "editor"
     PUBLISHER = "publisher"
     ADMIN = "admin"
+    VIEWER = "viewer"
+    """The patient overview's process: it writes the access log, which nobody else may, and asks for decisions."""
 
     def is_at_least(self, other: Role) -> bool:
         """Whether this role may what `other` may."""
+        if Role.VIEWER in (self, other):
+            return self is other
         order = list(Role)
         return order.index(self) >= order.index(other)
 

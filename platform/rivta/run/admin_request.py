@@ -106,7 +106,7 @@ def _digest(request: web.Request, header: str) -> str | None:
 async def body(request: web.Request, schema: Mapping[str, Any], most: int = _LONGEST_JSON) -> dict[str, Any]:
     """The JSON object in a request of at most `most` bytes, if it is what `schema` says; 400 with all mistakes.
 
-    The schema is of an object of plain fields, of texts by name, or of objects like it.
+    The schema is of an object of plain fields, of texts by name, of objects like it, or of lists of texts or objects.
     """
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=request.content_length or 0)
@@ -141,7 +141,8 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
         case "integer", int() if not isinstance(value, bool):
             return bool(0 < value < 10**_DIGITS_OF_A_NUMBER)
         case "array", list():
-            return all(isinstance(item, str) for item in value)
+            kind = dict if schema["items"]["type"] == "object" else str
+            return all(isinstance(item, kind) for item in value)
         case "object", dict():
             if "properties" in schema:
                 return not _mistakes(value, schema)

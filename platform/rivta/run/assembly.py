@@ -22,6 +22,7 @@ from rivta.run.ports import Port
 from rivta.run.roles import Renewal, Role
 from rivta.run.settings import Settings, is_of_this_machine
 from rivta.run.toml import to_toml
+from rivta.soap import namespaces
 from rivta.tls.authority import Authority, check_authorities
 
 _log = logging.getLogger("rivta.run.assembly")
@@ -94,6 +95,7 @@ def assemble_pair(home: Home, options: Options, report: Callable[[str], None]) -
     home.create()
     home.endpoints_file.unlink(missing_ok=True)
     create_token(home.admin_token_file)
+    create_token(home.viewer_token_file)
     report("opening ports")
     base, listeners = _open_listeners(home, world, options)
     try:
@@ -103,6 +105,8 @@ def assemble_pair(home: Home, options: Options, report: Callable[[str], None]) -
         urls = _urls(home, world, base, options)
         for platform in world.platforms:
             _write_settings(home, world, platform, options=options, tables=tables, base=base, urls=urls)
+        endpoints = _pair_endpoints(home, world, base, urls)
+        _write_console(home, world, endpoints, base)
     except BaseException:
         for listener in listeners.values():
             ports.close(listener)
@@ -110,7 +114,7 @@ def assemble_pair(home: Home, options: Options, report: Callable[[str], None]) -
     return Assembly(
         roles=_pair_roles(home, world, options.workers),
         listeners=listeners,
-        endpoints=_pair_endpoints(home, world, base, urls),
+        endpoints=endpoints,
     )
 
 
@@ -180,6 +184,7 @@ def _ports(world: World, listen: str) -> Iterable[Port]:
         offset = ports.PLATFORM_OFFSETS[platform.key]
         yield Port(f"{platform.key}-https", offset + ports.HTTPS, listen)
         yield Port(f"{platform.key}-admin", offset + ports.ADMIN)
+    yield Port("console", ports.CONSOLE)
     yield Port("stubs-admin", ports.STUBS_ADMIN)
     for number, producer in enumerate(world.producers):
         yield Port(f"stub-{producer.name}", ports.FIRST_PRODUCER + number)
@@ -292,6 +297,7 @@ def _write_settings(
             "url": urls.public[platform.key],
             "admin": f"{_LOOPBACK}:{offset + ports.ADMIN}",
             "admin_token": home.admin_token_file,
+            "viewer_token": home.viewer_token_file,
         },
         "tls": {
             "certificate": home.certs / "issued" / f"{platform.key}.pem",
@@ -329,11 +335,40 @@ def _write_settings(
     write_file(file, (_SETTINGS_HEADER + to_toml(content)).encode("utf-8"), mode=0o600)
 
 
+def _write_console(home: Home, world: World, endpoints: Endpoints, base: int) -> None:
+    """What the console's process is told: it is the patient overview, as a consumer at the national platform."""
+    overview, national = endpoints["identities"]["npo"], endpoints["platforms"]["national"]
+    port = base + ports.CONSOLE
+    registers = [one for one in world.producers if namespaces.GET_DISPENSED_MEDICINES_1 in one.contracts]
+    content = {
+        "console": {
+            "hosts": [f"localhost:{port}", f"{_LOOPBACK}:{port}"],
+            "hsa_id": overview["hsa_id"],
+            "certificate": overview["cert"],
+            "key": overview["key"],
+            "trusted": endpoints["ca"],
+            "national": national["https"],
+            "admin": national["admin"],
+            "token": home.viewer_token_file,
+            "index_address": national["aggregation_address"],
+            "register_address": str(registers[0].addresses[0].logical_address),
+            "log_address": national["id"],
+        }
+    }
+    write_file(home.console_file, to_toml(content).encode("utf-8"), mode=0o600)
+
+
 def _pair_roles(home: Home, world: World, workers: int) -> tuple[Role, ...]:
     platforms: list[Role] = []
     for platform in world.platforms:
         platforms += _platform_roles(platform.key, home.settings_file(platform.key), workers)
-    return (*platforms, _producers_role(home, world.producers))
+    console = Role(
+        name="console",
+        command=_command("console", "--config", home.console_file),
+        listeners=(("console", "console"),),
+        renewal=Renewal.IN_TURN,
+    )
+    return (*platforms, _producers_role(home, world.producers), console)
 
 
 def _platform_roles(
@@ -389,7 +424,7 @@ def _pair_endpoints(home: Home, world: World, base: int, urls: _Urls) -> Endpoin
             for platform in world.platforms
         },
         "console": None,
-        "viewer": None,
+        "viewer": f"http://localhost:{base + ports.CONSOLE}/",
         "aggregation_address": world.platform("national").aggregation_address,
         "ca": str(home.certs / "ca.pem"),
         "crl": str(home.certs / "crl.pem"),

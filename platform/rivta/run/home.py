@@ -40,6 +40,15 @@ class Home:
         return self.folder / "admin.token"
 
     @property
+    def viewer_token_file(self) -> Path:
+        """The token by which the console's process writes the access log."""
+        return self.folder / "viewer.token"
+
+    @property
+    def console_file(self) -> Path:
+        return self.folder / "console.toml"
+
+    @property
     def certs(self) -> Path:
         return self.folder / "certs"
 

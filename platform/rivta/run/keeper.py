@@ -74,7 +74,7 @@ async def _keep(settings: Settings, child: Child) -> None:
     _report(started)
     kept.table.check()
     catalogue = _catalogue(kept)
-    access_log = KeptAccessLog(settings, clock=_now)
+    access_log = kept.access_log
     async with contextlib.AsyncExitStack() as stack:
         admin = admin_application(kept, token=tokens.check)
         admin.add_routes(tak_routes(catalogue))
@@ -138,12 +138,13 @@ def _kept(settings: Settings, engine: Engine) -> Kept:
             four_eyes=settings.tables.four_eyes,
             approval_time=timedelta(days=settings.tables.approval_days),
         ),
-        tokens=Tokens(engine, settings.listen.admin_token, now=_now),
+        tokens=Tokens(engine, settings.listen.admin_token, now=_now, viewer=settings.listen.viewer_token),
         call_log=CallLog(engine),
         collector=Collector(state / "spool", engine, clock=_now, mirrors=[_ecs_file(settings)]),
         payloads=Payloads(state / "payload"),
         revocations=RevocationWatch.of(settings.tls, clock=_now, accepts_doubt=False),
         indexing=Indexing.of(settings, engine, lambda: table.table, now=_now),
+        access_log=KeptAccessLog(settings, clock=_now),
         now=_now,
     )
 

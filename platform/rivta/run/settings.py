@@ -176,6 +176,9 @@ class Listen(_Section):
         "Address and port of the admin API, on this machine.", "127.0.0.1:20012"
     )
     admin_token: FilePath = _key("File with the first token of the admin API.", Path("admin.token"))
+    viewer_token: FilePath | None = _key(
+        "File with the token by which the patient overview's process writes the access log; left out: none does.", None
+    )
     tak: Address | None = _key(
         "Address and port of the catalogue's SOAP services, for routers of another make; left out: only on the admin "
         "API's port, below /tak-services, without a token. Plain http on this machine; on any other address mutual "

@@ -84,10 +84,12 @@ class _Known:
 class Tokens:
     """The tokens of one platform. `check` costs no I/O; `refresh` is to be called every REFRESH_SECONDS."""
 
-    def __init__(self, engine: Engine, first: Path, *, now: Callable[[], datetime]) -> None:
-        """`first` is the file with the first token, an admin's who has the name of the file's owner."""
+    def __init__(self, engine: Engine, first: Path, *, now: Callable[[], datetime], viewer: Path | None = None) -> None:
+        """`first` is the file with the first token, an admin's who has the name of the file's owner; `viewer` that of
+        the patient overview's process, if there is one."""
         self._engine = engine
         self._first = first
+        self._viewer = viewer
         self._now = now
         self._from_file: tuple[_Known, ...] = ()
         self._from_database: tuple[_Known, ...] = ()
@@ -114,7 +116,7 @@ class Tokens:
 
         Blocking. Raises nothing: a token that cannot be read opens nothing.
         """
-        self._from_file = self._read_file()
+        self._from_file = (*_read_file(self._first, Role.ADMIN), *_read_file(self._viewer, Role.VIEWER))
         try:
             rows = self._rows(select(schema.tokens).where(schema.tokens.c.revoked.is_(None)))
             self._from_database = tuple(
@@ -177,16 +179,6 @@ class Tokens:
     def _first_names(self) -> tuple[str, ...]:
         return tuple(known.caller.name for known in self._from_file)
 
-    def _read_file(self) -> tuple[_Known, ...]:
-        try:
-            token = self._first.read_text(encoding="ascii").strip()
-            owner = self._first.stat().st_uid
-        except (OSError, ValueError):
-            return ()
-        if not token:
-            return ()
-        return (_Known(_hash(token).encode(), Caller(_user(owner), Role.ADMIN), None, None),)
-
     def _rows(self, query: Any) -> list[dict[str, Any]]:
         with reading(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -204,6 +196,22 @@ class Tokens:
             for id, used in due.items():
                 connection.execute(update(schema.tokens).where(schema.tokens.c.id == id).values(last_used=used))
         self._noted |= due
+
+
+def _read_file(file: Path | None, role: Role) -> tuple[_Known, ...]:
+    """The token of a file, and whose: an admin is the file's owner, the viewer is called so. None where it cannot be
+    read."""
+    if file is None:
+        return ()
+    try:
+        token = file.read_text(encoding="ascii").strip()
+        owner = file.stat().st_uid
+    except (OSError, ValueError):
+        return ()
+    if not token:
+        return ()
+    name = _user(owner) if role is Role.ADMIN else role.value
+    return (_Known(_hash(token).encode(), Caller(name, role), None, None),)
 
 
 def _hash(token: str) -> str:
