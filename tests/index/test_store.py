@@ -272,3 +272,17 @@ def test_trouble_of_the_database_is_its_own(index: Index, database: Engine) -> N
     finally:
         with database.begin() as connection:
             connection.execute(text("ALTER TABLE elsewhere RENAME TO engagements"))
+
+
+def test_pages_are_read_by_id_to_the_end_and_narrowed_by_what_is_given(index: Index) -> None:
+    index.notify(*(put(source_system=f"S{number}", owner=NATIONAL) for number in range(5)))
+    index.notify(put(categorization="vko", service_domain=LOGISTICS, source_system="S1", owner=NATIONAL))
+    found: list[Engagement] = []
+    while page := index.store.page(after=found[-1].id if found else "", limit=2):
+        assert len(page) <= 2
+        found += page
+    assert [one.id for one in found] == sorted({one.id for one in found})
+    assert len(found) == 6
+    narrowed = index.store.page(limit=10, registered_resident_id=TOLVAN, service_domain=DESCRIPTION, source_system="S1")
+    assert [(one.source_system, one.service_domain) for one in narrowed] == [("S1", DESCRIPTION)]
+    assert index.store.page(limit=10, registered_resident_id="nobody") == []

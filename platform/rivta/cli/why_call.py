@@ -52,16 +52,17 @@ def called(
     """
     with source_caller(endpoints, chain.platform, caller.identity) as calling:
         fetched = calling.get(contract, service, chain.source, patient)
-    return _longer(chain, _steps(chain, fetched, Validators(contracts), contract, caller))
+    return _longer(chain, steps_of(chain, fetched, Validators(contracts), contract, caller))
 
 
 def _longer(chain: SourceChain, steps: list[Step] | Iterator[Step]) -> SourceChain:
     return replace(chain, steps=(*chain.steps, *steps))
 
 
-def _steps(
+def steps_of(
     chain: SourceChain, fetched: Fetched, validators: Validators, contract: Contract, caller: Caller
 ) -> Iterator[Step]:
+    """What an answer comes to, up to the first step that fails."""
     by = f"as {caller.name} ({caller.identity['hsa_id']})"
     if caller.identity["hsa_id"] != chain.sender:
         by += f", in place of {chain.sender}"
