@@ -298,7 +298,7 @@ async def test_every_answer_says_that_nothing_may_be_kept_and_what_may_run(brows
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert browser.headers["X-Frame-Options"] == "DENY"
-        assert browser.headers["Referrer-Policy"] == "no-referrer"
+        assert browser.headers["Referrer-Policy"] == "same-origin"
 
 
 async def test_pages_have_nothing_that_the_policy_would_stop(browser: Browser) -> None:
