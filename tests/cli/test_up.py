@@ -91,6 +91,7 @@ def test_status_shows_every_role_ready_and_what_each_keeper_says(pair: Pair) -> 
         "regional-worker-0",
         "regional-worker-1",
         "producers",
+        "console",
     }
     assert {role["state"] for role in status["roles"]} == {"ready"}
     assert set(status["platforms"]) == {"national", "regional"}

@@ -72,12 +72,14 @@ def test_a_region_that_lacks_a_row_is_told_with_it_and_shows_once_it_is_saved(ow
         before.replace("consumer: [SE165565594230-NTJP, SE2321000016-JOURNAL]", "consumer: SE2321000016-JOURNAL")
     )
     found = until(lambda: [one for code, one in [why(own_pair, *wanted)] if code == 1])[0]
-    assert failed(found) == {KS: ("next platform", "regional")}
-    (remedy,) = [step["remedy"] for source in found["sources"] for step in source["steps"] if step["remedy"]]
+    # Other tests of this pair may have announced sources that are none.
+    assert failed(found)[KS] == ("next platform", "regional")
+    steps = [step for source in found["sources"] if source["source"] == KS for step in source["steps"]]
+    (remedy,) = [step["remedy"] for step in steps if step["remedy"]]
     assert remedy["file"] == str(file)
     added = file.with_name("added.yaml")
     added.write_text(remedy["rows"])
-    until(lambda: why(own_pair, *wanted)[0] == 0)
+    until(lambda: KS not in failed(why(own_pair, *wanted)[1]))
     added.unlink()
     file.write_text(before)
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rivta.audit.access.entry import Entry, Kind, Outcome, Reader, columns_of
 from rivta.audit.access.log import AccessLog
@@ -16,6 +14,7 @@ from rivta.run.admin import admin_application
 from rivta.run.admin_door import Role
 from rivta.soap import namespaces
 from tests.run.test_admin_tables import Api
+from tests.tls.test_signing import KEYS, written
 
 pytestmark = pytest.mark.sockets
 
@@ -26,9 +25,8 @@ LOOK = Entry(Kind.INTENT, Reader(user_id="SE2321000016-1001"), PATIENT, "k-1", i
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     made = Api(tmp_path)
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    made.kept.settings.tls.key.write_bytes(pem)
+    key, certificate = written(tmp_path, KEYS["ec"]())
+    assert (key, certificate) == (made.kept.settings.tls.key, made.kept.settings.tls.certificate)
     made.secrets["vera"] = made.kept.tokens.create("vera", Role.VIEWER, expires=None, by="root")[1]
     application = admin_application(made.kept, token=made.kept.tokens.check)
     async with TestClient(TestServer(application)) as client:

@@ -42,6 +42,10 @@ def _as_options(command: _Command) -> _Command:
     return click.option("--as", "identity", metavar="IDENTITY", help=help)(command)
 
 
+_ASKS_SOURCES = {"regional": "journal"}
+"""Who may call the sources of a platform, where it is not the patient overview."""
+
+
 @click.group(name="index", epilog="Example: rivta index find --patient 191212121212")
 def command() -> None:
     """Ask and change the engagement index, and see what its subscribers are still to be told."""
@@ -309,7 +313,6 @@ def check(
     contract after three calls without an answer. It reads patients' data: it needs an admin's token, and every call is
     recorded. The exit code is 1 when anything differs.
     """
-    from rivta.cli.index_call import DEFAULT_IDENTITIES
     from rivta.cli.index_check import Wanted, planned
     from rivta.cli.index_check import check as checked
     from rivta.cli.options import find_contract
@@ -320,7 +323,7 @@ def check(
     found = resolve(home)
     client = _client(home, platform)
     endpoints = found.endpoints()
-    name = identity or DEFAULT_IDENTITIES.get(platform, "npo")
+    name = identity or _ASKS_SOURCES.get(platform, "npo")
     if name not in endpoints["identities"]:
         raise click.UsageError(f"identity {name!r} is not one of this pair's: {', '.join(endpoints['identities'])}")
     caller = endpoints["identities"][name]

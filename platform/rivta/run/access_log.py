@@ -128,10 +128,11 @@ def signers_file(checkpoints: Path) -> Path:
 
 def _keep_signer(settings: Settings) -> None:
     """Adds the platform's certificate of now to those that have signed. Raises TlsSetupError or CheckpointsUnusable."""
-    file, content = signers_file(settings.access_checkpoints), settings.tls.certificate.read_bytes()
+    file = signers_file(settings.access_checkpoints)
     if key_id(settings.tls.key) in (verifiers(file) if file.exists() else {}):
         return
     try:
+        content = settings.tls.certificate.read_bytes()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = file.read_bytes() if file.exists() else b""
         write_file(file, kept + content.strip() + b"\n", mode=0o600)
