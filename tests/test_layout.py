@@ -210,7 +210,7 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
 
 
 def test_no_key_is_tracked() -> None:
-    private = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\n[A-Za-z0-9+/]")
+    private = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\n|\\n)[A-Za-z0-9+/]")
     assert [str(file) for file in tracked_files() if private.search(file.read_bytes())] == []
 
 

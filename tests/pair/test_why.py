@@ -93,6 +93,17 @@ def test_a_consumer_behind_the_region_is_the_region_to_the_national_platform(pai
     assert "SE2321000016-RTP may call" in found["sources"][0]["steps"][2]["text"]
 
 
+def test_a_consumer_whose_key_is_not_here_is_called_for_with_that_of_who_may_call_most_and_so_it_says(
+    pair: Pair,
+) -> None:
+    consumer = "SE2321000016-RTP"
+    code, found = why(pair, "--patient", TOLVAN, "--source", KS, "--call", consumer=consumer)
+    (call,) = [step for step in found["sources"][0]["steps"] if step["step"] == "call"]
+    assert (code, call["state"]) == (0, "passed"), found
+    assert "as npo" in json.dumps(call)
+    assert f"in place of {consumer}" in json.dumps(call)
+
+
 def test_what_is_announced_nowhere_names_who_may(pair: Pair) -> None:
     code, found = why(pair, "--patient", NOBODY, "--source", KS)
     assert (code, found["steps"][-1]["step"]) == (1, "index")

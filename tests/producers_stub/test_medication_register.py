@@ -12,12 +12,13 @@ from lxml import etree
 from producers_stub.answers import StubProducer
 from producers_stub.journals import load_journals
 from producers_stub.medication_register import MedicationRegister
-from producers_stub.persons import COORDINATION_NUMBER, PERSONAL_NUMBER, is_coordination_number
+from producers_stub.persons import COORDINATION_NUMBER, PERSONAL_NUMBER
 from producers_stub.world import FOLDER, World
 from rivta.contracts.installed import Contracts
 from rivta.contracts.validation import Validators
 from rivta.soap import namespaces
 from rivta.soap.identifiers import ContractNamespace, LogicalAddress
+from rivta.soap.person_ids import is_coordination_number
 from rivta.soap.service import Call, Streamed
 from rivta.soap.xml import parse_xml
 from tests.catalogue.tables import NOW

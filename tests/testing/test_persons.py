@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivta.testing.persons import Persons, check_digit, is_test_number
+from rivta.soap.person_ids import check_digit
+from rivta.testing.persons import Persons, is_test_number
 
 DATES = st.dates(date(1900, 1, 1), date(2025, 12, 31))
 

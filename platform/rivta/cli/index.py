@@ -38,12 +38,8 @@ def _as_options(command: _Command) -> _Command:
     command = click.option(
         "--index", "address", metavar="ADDRESS", help="Logical address of the index.  [default: what the platform says]"
     )(command)
-    help = "Whose certificate to use: an identity, or a stub producer.  [default: npo, or journal at regional]"
+    help = "Whose certificate to use: an identity, or a stub producer.  [default: journal]"
     return click.option("--as", "identity", metavar="IDENTITY", help=help)(command)
-
-
-_ASKS_SOURCES = {"regional": "journal"}
-"""Who may call the sources of a platform, where it is not the patient overview."""
 
 
 @click.group(name="index", epilog="Example: rivta index find --patient 191212121212")
@@ -317,13 +313,14 @@ def check(
     from rivta.cli.index_check import check as checked
     from rivta.cli.options import find_contract
     from rivta.cli.progress import progress_bar
+    from rivta.cli.source_call import CALLERS
     from rivta.contracts.installed import Contracts
     from rivta.run.home import resolve
 
     found = resolve(home)
     client = _client(home, platform)
     endpoints = found.endpoints()
-    name = identity or _ASKS_SOURCES.get(platform, "npo")
+    name = identity or CALLERS.get(platform, "npo")
     if name not in endpoints["identities"]:
         raise click.UsageError(f"identity {name!r} is not one of this pair's: {', '.join(endpoints['identities'])}")
     caller = endpoints["identities"][name]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rivta.run.home import Home
 
 _SECONDS = 60.0
-DEFAULT_IDENTITIES = {"national": "journal", "regional": "journal"}
-"""Who is permitted everything at the index of a platform of the demo."""
+DEFAULT_IDENTITY = "journal"
+"""Who is permitted everything at the indexes of the demo."""
 
 
 class FaultAnswered(click.ClickException):
@@ -78,7 +78,7 @@ def caller(home: Home, platform: str, identity: str | None, address: str | None)
         raise click.ClickException(str(error)) from error
     if platform not in endpoints["platforms"]:
         raise click.UsageError(f"{home.folder} has no platform {platform!r}, but {', '.join(endpoints['platforms'])}")
-    certificate = _certificate(home, identity or DEFAULT_IDENTITIES.get(platform, "npo"))
+    certificate = _certificate(home, identity or DEFAULT_IDENTITY)
     index = address or AdminClient.of_platform(home, platform).get("/index/queues")["hsa_id"]
     with requests.Session() as session:
         session.trust_env = False  # a proxy in the environment is not for this machine

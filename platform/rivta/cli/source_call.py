@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rivta.contracts.domain import Contract
     from rivta.run.endpoints import Endpoints, Identity
 
+CALLERS = {"national": "npo", "regional": "journal"}
+"""The identity of the demo that may call most sources of a platform."""
 SECONDS = 30.0
 MOST_BYTES = 64 * 1024 * 1024
 """Of an answer: more than a platform passes on by default."""

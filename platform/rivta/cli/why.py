@@ -184,12 +184,12 @@ def _called(
 
 def _caller(endpoints: Endpoints, chain: SourceChain, identity: str | None) -> Caller:
     """Whose key is used: that named, the sender's where this home has it, else that of one that may call most."""
-    from rivta.cli.index_call import DEFAULT_IDENTITIES
+    from rivta.cli.source_call import CALLERS
     from rivta.cli.why_call import Caller
 
     identities = endpoints["identities"]
     own = next((name for name, one in identities.items() if one["hsa_id"] == chain.sender), None)
-    name = identity or own or DEFAULT_IDENTITIES.get(chain.platform, "npo")
+    name = identity or own or CALLERS.get(chain.platform, "npo")
     if name not in identities:
         raise click.UsageError(f"identity {name!r} is not one of this pair's: {', '.join(identities)}")
     return Caller(name, identities[name])

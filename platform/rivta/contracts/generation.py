@@ -17,6 +17,7 @@ from rivta.contracts.samples import PATIENT
 from rivta.contracts.tree import is_builtin, load_schema
 from rivta.contracts.validation import compile_schema
 from rivta.soap import namespaces
+from rivta.soap.person_ids import PersonIdType
 
 _ATTEMPTS = 50
 _MOST_ELEMENTS = 5_000
@@ -36,7 +37,7 @@ _WORDS = (
     "Enligt överenskommelse",
 )
 _PERSON = re.compile(r"(?i)(patient|person|registeredresident)\w*id\w*")
-_PERSONAL_NUMBER_OID = "1.2.752.129.2.1.3.1"
+_PERSONAL_NUMBER_OID = PersonIdType.PERSONAL_NUMBER.value
 _HSA_ID = re.compile(r"(?i)(hsaid|careunitid|careproviderid|sourcesystem|logicaladdress)$")
 # XML 1.0, section 2.2.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -11,6 +11,7 @@ from rivta.contracts.domain import Contract, Operation, imported_files, read_con
 from rivta.soap import namespaces
 from rivta.soap.head import read_head
 from rivta.soap.identifiers import Profile
+from rivta.soap.person_ids import PersonIdType
 from rivta.soap.xml import parse_xml
 
 PATIENT = "191212121212"
@@ -21,9 +22,9 @@ MESSAGES: tuple[Literal["request"], Literal["response"]] = ("request", "response
 
 # Kinds of id, by OID: reserve number of Region Stockholm, which begins with 99 as no birth date does, personal number
 # (1.2.752.129.2.1.3.1), and coordination number, whose day is 60 higher.
-_RESERVE_NUMBER = ("1.2.752.97.3.1.3", re.compile(r"99\d{10}"))
-_PERSONAL_NUMBER = ("1.2.752.129.2.1.3.1", re.compile(r"\d{6}([0-2]\d|3[01])\d{4}"))
-_COORDINATION_NUMBER = ("1.2.752.129.2.1.3.3", re.compile(r"\d{6}([6-8]\d|9[01])\d{4}"))
+_RESERVE_NUMBER = (PersonIdType.RESERVE_NUMBER.value, re.compile(r"99\d{10}"))
+_PERSONAL_NUMBER = (PersonIdType.PERSONAL_NUMBER.value, re.compile(r"\d{6}([0-2]\d|3[01])\d{4}"))
+_COORDINATION_NUMBER = (PersonIdType.COORDINATION_NUMBER.value, re.compile(r"\d{6}([6-8]\d|9[01])\d{4}"))
 _KINDS = (_RESERVE_NUMBER, _PERSONAL_NUMBER, _COORDINATION_NUMBER)
 
 _ADDRESS_ENTRY = {

@@ -14,7 +14,8 @@ from datetime import date, timedelta
 from enum import Enum
 
 LENGTH = 12
-_COORDINATION_DAYS = 60
+COORDINATION_DAYS = 60
+"""What is added to the day of birth in a coordination number."""
 _OLDEST_YEARS = 130
 """Nobody has lived longer; a number from before then has its century mistyped."""
 _OLD_YEARS = 100
@@ -126,7 +127,7 @@ def _with_century(birth: str, sign: str | None, rest: str, *, today: date) -> st
     """With the century in which the birth was last possible; with a `+`, in which it is a hundred years ago."""
     year = today.year - (_OLD_YEARS if sign == "+" else 0)
     century, in_century = divmod(year, 100)
-    day_of_year = int(birth[2:4]), int(birth[4:6]) % _COORDINATION_DAYS
+    day_of_year = int(birth[2:4]), int(birth[4:6]) % COORDINATION_DAYS
     born_in = int(birth[:2])
     is_ahead = born_in > in_century or (
         born_in == in_century and sign != "+" and day_of_year > (today.month, today.day)
@@ -135,17 +136,27 @@ def _with_century(birth: str, sign: str | None, rest: str, *, today: date) -> st
 
 
 def _checked(whole: str, today: date) -> PersonId:
-    day = int(whole[6:8])
-    is_coordination = day > _COORDINATION_DAYS
-    born = _date_of(int(whole[:4]), int(whole[4:6]), day - _COORDINATION_DAYS if is_coordination else day)
-    if not _has_good_check_digit(whole[2:]):
+    born = day_of_birth(whole)
+    if not is_right(whole[2:]):
         raise NoPersonId(Wrong.CHECK_DIGIT)
     if born > today:
         raise NoPersonId(Wrong.IN_THE_FUTURE)
     if born < today - timedelta(days=_OLDEST_YEARS * 366):
         raise NoPersonId(Wrong.TOO_LONG_AGO)
+    is_coordination = is_coordination_number(whole)
     kind = PersonIdType.COORDINATION_NUMBER if is_coordination else PersonIdType.PERSONAL_NUMBER
     return PersonId(whole, kind, born)
+
+
+def is_coordination_number(digits: str) -> bool:
+    """Whether the day of a twelve digit number is one that only coordination numbers have."""
+    return int(digits[6:8]) > COORDINATION_DAYS
+
+
+def day_of_birth(digits: str) -> date:
+    """Of a twelve digit number. Raises NoPersonId when there is no such day."""
+    day = int(digits[6:8]) - (COORDINATION_DAYS if is_coordination_number(digits) else 0)
+    return _date_of(int(digits[:4]), int(digits[4:6]), day)
 
 
 def _date_of(year: int, month: int, day: int) -> date:
@@ -157,7 +168,12 @@ def _date_of(year: int, month: int, day: int) -> date:
         raise NoPersonId(Wrong.NO_DAY if year else Wrong.TOO_LONG_AGO) from None
 
 
-def _has_good_check_digit(ten_digits: str) -> bool:
-    """The Luhn check over date of birth, birth number and check digit."""
-    doubled = (int(digit) * (2 - index % 2) for index, digit in enumerate(ten_digits))
-    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
+def check_digit(nine_digits: str) -> str:
+    """The last digit of a number, of its nine others: date of birth and birth number (Luhn)."""
+    doubled = (int(digit) * (2 - index % 2) for index, digit in enumerate(nine_digits))
+    return str(-sum(number - 9 if number > 9 else number for number in doubled) % 10)
+
+
+def is_right(ten_digits: str) -> bool:
+    """Whether the last of ten characters is the check digit of the others."""
+    return ten_digits.isdigit() and check_digit(ten_digits[:9]) == ten_digits[9]

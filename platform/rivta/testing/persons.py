@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
+from rivta.soap.person_ids import COORDINATION_DAYS, check_digit, is_right
+
 _NUMBER = re.compile(
     r"(?<![0-9A-Za-z])(?P<century>18|19|20)?"
     r"(?P<day>\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]|6[1-9]|[78]\d|9[01]))"
@@ -25,7 +27,6 @@ _TEST_SERIES = ("238", "239", "980", "981")
 _TEST_PERSONS = frozenset({"1212121212"})
 _FIRST, _LAST = date(1950, 1, 1), date(2019, 12, 31)
 _WOMEN, _MEN = ("238", "980"), ("239", "981")
-_COORDINATION = 60
 
 
 class Persons:
@@ -57,14 +58,14 @@ class Persons:
     def _new(self, number: str) -> str:
         """Another test number of the same kind and sex, as far as these show."""
         is_man = number[8].isdigit() and int(number[8]) % 2 == 1
-        is_coordination = int(number[4:6]) > _COORDINATION
+        is_coordination = int(number[4:6]) > COORDINATION_DAYS
         kind = ("man" if is_man else "woman") + ("+" if is_coordination else "")
         taken = self._next[kind]
         self._next[kind] += 1
         days = (_LAST - _FIRST).days + 1
         series = (_MEN if is_man else _WOMEN)[taken // days % 2]
         born = _FIRST + timedelta(days=taken % days)
-        day = born.day + (_COORDINATION if is_coordination else 0)
+        day = born.day + (COORDINATION_DAYS if is_coordination else 0)
         written = f"{born:%Y%m}{day:02}{series}"
         return written + check_digit(written[2:])
 
@@ -77,22 +78,8 @@ def _is_alone(found: re.Match[str]) -> bool:
     return (not before or before[-1] in _BEGINS_AFTER) and (not after or after[0] in _ENDS_BEFORE)
 
 
-def is_right(number: str) -> bool:
-    """Whether the last of ten digits is the check digit of the others."""
-    return number.isdigit() and check_digit(number[:9]) == number[9]
-
-
 def is_test_number(number: str) -> bool:
     """Whether ten digits are a number that is nobody's."""
     if number in _TEST_PERSONS:
         return True
     return number[6:9] in _TEST_SERIES and is_right(number)
-
-
-def check_digit(digits: str) -> str:
-    """The last digit of a number, of its nine others (Luhn)."""
-    total = 0
-    for place, digit in enumerate(digits):
-        doubled = int(digit) * (2 - place % 2)
-        total += doubled // 10 + doubled % 10
-    return str(-total % 10)

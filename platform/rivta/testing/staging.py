@@ -39,8 +39,8 @@ _LOOK_AGAIN_S = 0.05
 _WORKERS_LOOK_SECONDS = 0.35
 """A worker looks for a new table every 250 ms, and tells nobody when it has one."""
 OF_THE_DOOR = ("stopped", "expired-certificate", "wrong-certificate")
-_CALLERS = {"national": "journal", "regional": "journal"}
-"""Who is permitted everything at the index of a platform of the demo."""
+_CALLER = "journal"
+"""The identity that is permitted everything at the indexes of the demo."""
 
 
 class CannotSet(RuntimeError):
@@ -253,7 +253,7 @@ class Stage:
     def _called(self, platform: str, payload: etree._Element) -> etree._Element:
         endpoints = self._pair.endpoints
         index = self._pair.admin("GET", f"{self._admin_of(platform)}/index/queues")["hsa_id"]
-        who = endpoints["identities"][_CALLERS.get(platform, "journal")]
+        who = endpoints["identities"][_CALLER]
         url = endpoints["platforms"][platform]["https"]
         headers = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""', CORRELATION_ID: str(uuid.uuid4())}
         with requests.Session() as session:
